@@ -1,0 +1,285 @@
+package flowfabric
+
+import "time"
+
+// Submit asks for one execution. Only Lane and Kind are required.
+type Submit struct {
+	// ID is the id of the new execution. Unset: the engine mints one with [SoloExecutionID]. A caller that mints the id
+	// itself may repeat the call; the repeat is a Duplicate.
+	ID   ExecutionID
+	Lane LaneID
+	// Kind selects the handler: 1 to [MaxNameBytes] bytes.
+	Kind      string
+	Namespace Namespace // default [DefaultNamespace]
+	// Payload is handed to the handler as it is: at most [MaxPayloadBytes].
+	Payload         []byte
+	PayloadEncoding string // a hint, for example "json"; default "json"
+	// Priority orders claims within a lane, higher first: [MinPriority] to [MaxPriority]. Other values are refused.
+	Priority int
+	Creator  string // who asked; default "anonymous"
+	// IdempotencyKey makes equal submissions of a namespace one execution for [IdempotencyWindow]. A repeat with another
+	// kind, lane, payload, policy or tags is refused with [ErrIdempotencyConflict].
+	IdempotencyKey string
+	Tags           map[string]string
+	Policy         *Policy
+	// Delay and DelayUntil keep the execution from being claimed before a time of the storage clock. At most one may be
+	// set; a past DelayUntil counts as unset.
+	Delay      time.Duration
+	DelayUntil Timestamp
+}
+
+// IdempotencyWindow is how long an idempotency key is remembered.
+const IdempotencyWindow = 24 * time.Hour
+
+// MaxSubmitMany bounds one call of SubmitMany.
+const MaxSubmitMany = 10000
+
+// SubmitOutcome says what a submission did.
+type SubmitOutcome string
+
+// Submit outcomes.
+const (
+	Created   SubmitOutcome = "created"
+	Duplicate SubmitOutcome = "duplicate" // it existed; nothing was written
+	Rejected  SubmitOutcome = "rejected"  // SubmitMany only; Err says why
+)
+
+// SubmitResult answers a [Submit]. For a Duplicate found by idempotency key, ID is the id of the earlier execution.
+type SubmitResult struct {
+	ID      ExecutionID
+	Outcome SubmitOutcome
+	Err     error
+}
+
+// Fence proves that its bearer holds the current lease. All of it is compared (chapter 10, section 4).
+type Fence struct {
+	LeaseID      LeaseID
+	Epoch        uint64
+	AttemptID    AttemptID
+	AttemptIndex int
+}
+
+// IsZero reports whether no part of the fence is given.
+func (f Fence) IsZero() bool { return f == Fence{} }
+
+// Claim asks for work.
+type Claim struct {
+	// Lanes are tried in rotation: 1 to [MaxClaimLanes].
+	Lanes            []LaneID
+	WorkerID         WorkerID
+	WorkerInstanceID WorkerInstanceID
+	// Capabilities are what the worker offers; it gets executions whose required set is a subset.
+	Capabilities []string
+	// Max is the most executions wanted: 1 to [MaxClaim]. Default 1.
+	Max int
+	// Wait is how long the call may wait for the first execution: 0 to [MaxClaimWait]. 0 answers at once.
+	Wait time.Duration
+	// LeaseTTL is how long the lease lasts without renewal: [MinLeaseTTL] to [MaxLeaseTTL]. Default [DefaultLeaseTTL].
+	LeaseTTL time.Duration
+}
+
+// Bounds of a [Claim].
+const (
+	MaxClaim        = 1000
+	MaxClaimLanes   = 64
+	MaxClaimWait    = time.Minute
+	MinLeaseTTL     = 100 * time.Millisecond
+	MaxLeaseTTL     = 24 * time.Hour
+	DefaultLeaseTTL = 30 * time.Second
+)
+
+// Claimed is one execution handed to a worker, with the fence its later calls must present.
+type Claimed struct {
+	ExecutionID     ExecutionID
+	Fence           Fence
+	Lane            LaneID
+	Kind            string
+	Namespace       Namespace
+	Priority        int
+	Payload         []byte
+	PayloadEncoding string
+	Tags            map[string]string
+	AttemptType     AttemptType
+	// Resumed says that the attempt had begun before and was paused or revoked: it continues.
+	Resumed        bool
+	RetryCount     int
+	CreatedAt      Timestamp
+	LeaseExpiresAt Timestamp
+	LeaseTTL       time.Duration
+}
+
+// Renew extends a lease to now+TTL; a TTL shorter than what remains shortens it.
+type Renew struct {
+	ExecutionID ExecutionID
+	Fence       Fence
+	TTL         time.Duration // [MinLeaseTTL] to [MaxLeaseTTL]; default [DefaultLeaseTTL]
+	// Progress, when not nil, is recorded with the renewal.
+	Progress *Progress
+}
+
+// RenewResult answers one [Renew]: the new expiry, or Err.
+type RenewResult struct {
+	LeaseExpiresAt Timestamp
+	Err            error
+}
+
+// MaxRenewMany bounds one call of RenewMany.
+const MaxRenewMany = 10000
+
+// Progress is what a running attempt reports. A nil field leaves the stored value unchanged.
+type Progress struct {
+	Percent *int    // 0 to 100
+	Message *string // at most [MaxReasonBytes]
+	Details []byte  // anything, at most [MaxProgressDetailBytes]
+}
+
+// MaxProgressDetailBytes bounds the details of a [Progress].
+const MaxProgressDetailBytes = 16 << 10
+
+// UpdateProgress records progress without extending the lease.
+type UpdateProgress struct {
+	ExecutionID ExecutionID
+	Fence       Fence
+	Progress    Progress
+}
+
+// Source says who acts on an execution.
+type Source string
+
+// Sources. Any other text is allowed for a cancel and counts as unprivileged.
+const (
+	SourceOperatorOverride Source = "operator_override"
+	SourceLeaseHolder      Source = "lease_holder"
+	SourceWorker           Source = "worker"
+	SourceFlowCascade      Source = "flow_cascade"
+	SourceSystemTimeout    Source = "system_timeout"
+)
+
+// Complete ends an execution with success.
+type Complete struct {
+	ExecutionID ExecutionID
+	// Fence is required unless Source is [SourceOperatorOverride].
+	Fence          Fence
+	Result         []byte // at most [MaxPayloadBytes]
+	ResultEncoding string // default "json"
+	Source         Source // default [SourceLeaseHolder]
+}
+
+// FailureCategory classifies a failure. Other texts are allowed and are retried unless the policy says otherwise.
+type FailureCategory string
+
+// Failure categories. Permanent and cancelled never retry.
+const (
+	FailureTransient  FailureCategory = "transient"
+	FailurePermanent  FailureCategory = "permanent"
+	FailureInfraCrash FailureCategory = "infra_crash"
+	FailureTimeout    FailureCategory = "timeout"
+	FailureCancelled  FailureCategory = "cancelled"
+)
+
+// Fail ends the current attempt with a failure. The retry policy decides whether another follows.
+type Fail struct {
+	ExecutionID ExecutionID
+	Fence       Fence
+	Reason      string // at most [MaxReasonBytes]
+	Category    FailureCategory
+	Source      Source
+}
+
+// FailResult says what a failure led to.
+type FailResult struct {
+	// Retrying is true when another attempt was scheduled for DelayUntil; otherwise the execution has failed.
+	Retrying         bool
+	DelayUntil       Timestamp
+	NextAttemptIndex int
+}
+
+// Delay gives the lease back and keeps the execution from being claimed for a while; the same attempt continues later.
+type Delay struct {
+	ExecutionID ExecutionID
+	Fence       Fence
+	// For and Until: exactly one must be set. A time that has passed makes the execution claimable at once.
+	For    time.Duration
+	Until  Timestamp
+	Source Source
+}
+
+// Release gives the lease of an execution back at once, so that another worker continues the same attempt. Shutdown
+// uses it; it does not use up an attempt.
+type Release struct {
+	ExecutionID ExecutionID
+	Fence       Fence
+}
+
+// Cancel ends an execution that has not ended yet.
+type Cancel struct {
+	ExecutionID ExecutionID
+	Reason      string // at most [MaxReasonBytes]
+	// Source defaults to [SourceOperatorOverride]. Any source but that, flow_cascade and system_timeout needs the Fence
+	// while the execution is leased.
+	Source Source
+	Fence  Fence
+}
+
+// CancelResult answers a [Cancel].
+type CancelResult struct {
+	ExecutionID ExecutionID
+	PublicState PublicState
+}
+
+// ChangePriority moves a claimable execution within its lane (chapter 30, section 30.3).
+type ChangePriority struct {
+	ExecutionID ExecutionID
+	NewPriority int    // clamped to [MinPriority]..[MaxPriority]
+	LaneID      LaneID // advisory, ignored
+	Actor       string // who asked; recorded with the event, at most [MaxNameBytes]
+}
+
+// ChangePriorityResult answers a [ChangePriority].
+type ChangePriorityResult struct {
+	ExecutionID ExecutionID
+	OldPriority int
+	NewPriority int
+}
+
+// Replay runs a finished execution again (chapter 30, section 30.4).
+type Replay struct {
+	ExecutionID ExecutionID
+	Reason      string // recorded with the event, at most [MaxReasonBytes]
+	Actor       string // who asked; recorded with the event, at most [MaxNameBytes]
+}
+
+// ReplayResult answers a [Replay].
+type ReplayResult struct {
+	PublicState PublicState
+}
+
+// RevokeLease takes a lease away from its holder (chapter 30, section 30.6).
+type RevokeLease struct {
+	ExecutionID ExecutionID
+	Reason      string // default "operator"
+	// WorkerInstanceID, when set, must be the holder's.
+	WorkerInstanceID WorkerInstanceID
+	// ExpectedLeaseID, when set, must name the current lease: its [LeaseID], or the form
+	// "pg:<uuid>:<attempt index>:<epoch>" this call returns.
+	ExpectedLeaseID string
+	Actor           string
+}
+
+// RevokeOutcome says what a revocation did.
+type RevokeOutcome string
+
+// Revoke outcomes.
+const (
+	Revoked          RevokeOutcome = "revoked"
+	AlreadySatisfied RevokeOutcome = "already_satisfied"
+)
+
+// RevokeResult answers a [RevokeLease]. With Revoked, LeaseID names the lease that ended and Epoch is the new epoch;
+// with AlreadySatisfied, Reason is one of no_active_lease, different_worker_instance_id, lease_id_mismatch.
+type RevokeResult struct {
+	Outcome RevokeOutcome
+	LeaseID string
+	Epoch   uint64
+	Reason  string
+}

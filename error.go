@@ -1,0 +1,206 @@
+package flowfabric
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// Code is the stable snake_case name of a failure (chapter 10, section 3.23).
+type Code string
+
+// ErrorFamily groups codes by what failed.
+type ErrorFamily string
+
+// Error families.
+const (
+	FamilyNotFound          ErrorFamily = "not_found"
+	FamilyValidation        ErrorFamily = "validation"
+	FamilyContention        ErrorFamily = "contention"
+	FamilyConflict          ErrorFamily = "conflict"
+	FamilyState             ErrorFamily = "state"
+	FamilyBug               ErrorFamily = "bug"
+	FamilyUnavailable       ErrorFamily = "unavailable"
+	FamilyResourceExhausted ErrorFamily = "resource_exhausted"
+	FamilyTimeout           ErrorFamily = "timeout"
+)
+
+// ErrorClass says what a caller should do about a failure.
+type ErrorClass string
+
+// Error classes.
+const (
+	ClassTerminal      ErrorClass = "terminal"      // the same call will fail again
+	ClassRetryable     ErrorClass = "retryable"     // the same call may succeed later
+	ClassInformational ErrorClass = "informational" // nothing to do, or pick another execution
+	ClassBug           ErrorClass = "bug"           // report it
+)
+
+// Codes.
+const (
+	CodeExecutionNotFound Code = "execution_not_found"
+
+	CodeInvalidInput        Code = "invalid_input"
+	CodeInvalidPolicy       Code = "invalid_policy_json"
+	CodeInvalidCapabilities Code = "invalid_capabilities"
+	CodeInvalidTagKey       Code = "invalid_tag_key"
+	CodePayloadTooLarge     Code = "payload_too_large"
+	CodeFenceRequired       Code = "fence_required"
+	CodePartialFence        Code = "partial_fence_triple"
+	CodeCorruption          Code = "corruption"
+
+	CodeExecutionNotActive   Code = "execution_not_active"
+	CodeExecutionNotEligible Code = "execution_not_eligible"
+	CodeRetryExhausted       Code = "retry_exhausted"
+
+	CodeIdempotencyConflict Code = "idempotency_conflict"
+
+	CodeStaleLease           Code = "stale_lease"
+	CodeLeaseExpired         Code = "lease_expired"
+	CodeLeaseRevoked         Code = "lease_revoked"
+	CodeExecutionNotTerminal Code = "execution_not_terminal"
+	CodeMaxReplaysExhausted  Code = "max_replays_exhausted"
+
+	CodeBug               Code = "bug"
+	CodeUnavailable       Code = "unavailable"
+	CodeResourceExhausted Code = "resource_exhausted"
+	CodeTimeout           Code = "timeout"
+)
+
+// CodeInfo is what the one table of codes says of a code.
+type CodeInfo struct {
+	Family ErrorFamily
+	Class  ErrorClass
+	HTTP   int
+}
+
+// codes is the one table of chapter 10, section 3.23, in its decided ("Go") column.
+var codes = map[Code]CodeInfo{
+	CodeExecutionNotFound: {FamilyNotFound, ClassTerminal, http.StatusNotFound},
+
+	CodeInvalidInput:        {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeInvalidPolicy:       {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeInvalidCapabilities: {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeInvalidTagKey:       {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodePayloadTooLarge:     {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeFenceRequired:       {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodePartialFence:        {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeCorruption:          {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+
+	CodeExecutionNotActive:   {FamilyContention, ClassTerminal, http.StatusConflict},
+	CodeExecutionNotEligible: {FamilyContention, ClassInformational, http.StatusConflict},
+	CodeRetryExhausted:       {FamilyContention, ClassRetryable, http.StatusServiceUnavailable},
+
+	CodeIdempotencyConflict: {FamilyConflict, ClassTerminal, http.StatusConflict},
+
+	CodeStaleLease:           {FamilyState, ClassTerminal, http.StatusConflict},
+	CodeLeaseExpired:         {FamilyState, ClassTerminal, http.StatusConflict},
+	CodeLeaseRevoked:         {FamilyState, ClassTerminal, http.StatusConflict},
+	CodeExecutionNotTerminal: {FamilyState, ClassTerminal, http.StatusConflict},
+	CodeMaxReplaysExhausted:  {FamilyState, ClassTerminal, http.StatusConflict},
+
+	CodeBug:               {FamilyBug, ClassBug, http.StatusInternalServerError},
+	CodeUnavailable:       {FamilyUnavailable, ClassRetryable, http.StatusServiceUnavailable},
+	CodeResourceExhausted: {FamilyResourceExhausted, ClassRetryable, http.StatusTooManyRequests},
+	CodeTimeout:           {FamilyTimeout, ClassTerminal, http.StatusGatewayTimeout},
+}
+
+// Lookup returns what the table says of a code; an unknown code is a bug.
+func (c Code) Lookup() CodeInfo {
+	if info, ok := codes[c]; ok {
+		return info
+	}
+	return codes[CodeBug]
+}
+
+// Error is the one error type of the engine. Match it by code, errors.Is(err, ErrStaleLease); reach its fields with
+// errors.As. Op is the operation that failed, Detail says what was wrong and what to do, Attrs carries data a program
+// may need, Err is the cause, if any.
+type Error struct {
+	Code   Code
+	Op     string
+	Detail string
+	Attrs  map[string]string
+	Err    error
+}
+
+// Error renders "op: code: detail: cause", leaving out what is empty.
+func (e *Error) Error() string {
+	parts := make([]string, 0, 4)
+	for _, p := range []string{e.Op, string(e.Code), e.Detail} {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	if e.Err != nil {
+		parts = append(parts, e.Err.Error())
+	}
+	return strings.Join(parts, ": ")
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is matches another *Error of the same code.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code
+}
+
+// Family returns the family of the error's code.
+func (e *Error) Family() ErrorFamily { return e.Code.Lookup().Family }
+
+// Class returns the class of the error's code.
+func (e *Error) Class() ErrorClass { return e.Code.Lookup().Class }
+
+// Retryable reports whether err is an [Error] whose call may succeed when it is made again.
+func Retryable(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Class() == ClassRetryable
+}
+
+// Sentinels, matched by code.
+var (
+	ErrExecutionNotFound = &Error{Code: CodeExecutionNotFound}
+
+	ErrInvalidInput        = &Error{Code: CodeInvalidInput}
+	ErrInvalidPolicy       = &Error{Code: CodeInvalidPolicy}
+	ErrInvalidCapabilities = &Error{Code: CodeInvalidCapabilities}
+	ErrInvalidTagKey       = &Error{Code: CodeInvalidTagKey}
+	ErrPayloadTooLarge     = &Error{Code: CodePayloadTooLarge}
+	ErrFenceRequired       = &Error{Code: CodeFenceRequired}
+	ErrPartialFence        = &Error{Code: CodePartialFence}
+	ErrCorruption          = &Error{Code: CodeCorruption}
+
+	ErrExecutionNotActive   = &Error{Code: CodeExecutionNotActive}
+	ErrExecutionNotEligible = &Error{Code: CodeExecutionNotEligible}
+	ErrRetryExhausted       = &Error{Code: CodeRetryExhausted}
+
+	ErrIdempotencyConflict = &Error{Code: CodeIdempotencyConflict}
+
+	ErrStaleLease           = &Error{Code: CodeStaleLease}
+	ErrLeaseExpired         = &Error{Code: CodeLeaseExpired}
+	ErrLeaseRevoked         = &Error{Code: CodeLeaseRevoked}
+	ErrExecutionNotTerminal = &Error{Code: CodeExecutionNotTerminal}
+	ErrMaxReplaysExhausted  = &Error{Code: CodeMaxReplaysExhausted}
+
+	ErrBug               = &Error{Code: CodeBug}
+	ErrUnavailable       = &Error{Code: CodeUnavailable}
+	ErrResourceExhausted = &Error{Code: CodeResourceExhausted}
+	ErrTimeout           = &Error{Code: CodeTimeout}
+)
+
+// invalid builds the error of a field that breaks its rule.
+func invalid(field, problem string) *Error {
+	return &Error{Code: CodeInvalidInput, Detail: field + " " + problem, Attrs: map[string]string{"field": field}}
+}
+
+// clip shortens outside text before it enters an error.
+func clip(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(s[:most], ""), len(s))
+}

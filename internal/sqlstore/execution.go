@@ -1,0 +1,183 @@
+package sqlstore
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+type execution = record.Execution
+
+// Executions is ff_exec_core. Its first columns are the ones chapter 30.14 binds; the rest is ours. The index entries
+// Ready and DueAt stand for are kept in ff_ready and ff_due.
+var Executions = Table[execution]{Name: "ff_exec_core", Keys: 2, Columns: slices.Concat(
+	fixed(
+		Column[execution]{
+			Name: "partition_key", Kind: Int16,
+			Write: func(e *execution, w Writer) { w.Int(int64(e.ID.Partition().Index)) },
+			Read:  func(e *execution, v Reader) { e.ID = flowfabric.ExecutionIDFrom(uint16(v.Int()), e.ID.UUID()) },
+		},
+		Column[execution]{
+			Name: "execution_id", Kind: UUID,
+			Write: func(e *execution, w Writer) { w.UUID(e.ID.UUID()) },
+			Read:  func(e *execution, v Reader) { e.ID = flowfabric.ExecutionIDFrom(e.ID.Partition().Index, v.UUID()) },
+		},
+		text("lane_id", func(e *execution) *flowfabric.LaneID { return &e.Lane }),
+		optionalText("namespace", "", func(e *execution) *flowfabric.Namespace { return &e.Namespace }),
+		optionalText("execution_kind", "", func(e *execution) *string { return &e.Kind }),
+		optionalText("creator_identity", "", func(e *execution) *string { return &e.Creator }),
+		optionalBlob("payload", func(e *execution) *[]byte { return &e.Payload }),
+		optionalText("payload_encoding", "", func(e *execution) *string { return &e.PayloadEncoding }),
+		Column[execution]{
+			Name: "required_capabilities", Kind: List,
+			Write: func(e *execution, w Writer) { w.Text(strings.Join(e.Capabilities, ",")) },
+			Read:  func(e *execution, v Reader) { e.Capabilities = splitList(v.Text()) },
+		},
+		integer("route", Int64, func(e *execution) *int64 { return &e.Route }),
+		jsonColumn("tags", func(e *execution) *map[string]string { return &e.Tags },
+			func(m map[string]string) bool { return len(m) == 0 }),
+		jsonColumn("policy", func(e *execution) **flowfabric.Policy { return &e.Policy },
+			func(p *flowfabric.Policy) bool { return p == nil }),
+		integer("created_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.CreatedAt }),
+	),
+	[]Column[execution]{
+		optionalUUID("flow_id", func(e *execution) *flowfabric.FlowID { return &e.FlowID }),
+		integer("version", Int64, func(e *execution) *int64 { return &e.Version }),
+		text("lifecycle_phase", func(e *execution) *flowfabric.Phase { return &e.State.Phase }),
+		text("ownership_state", func(e *execution) *flowfabric.Ownership { return &e.State.Ownership }),
+		text("eligibility_state", func(e *execution) *flowfabric.Eligibility { return &e.State.Eligibility }),
+		optionalText("blocking_reason", flowfabric.ReasonNone, func(e *execution) *flowfabric.BlockingReason { return &e.State.BlockingReason }),
+		optionalText("terminal_outcome", flowfabric.OutcomeNone, func(e *execution) *flowfabric.Outcome { return &e.State.Outcome }),
+		text("attempt_state", func(e *execution) *flowfabric.AttemptState { return &e.State.AttemptState }),
+		text("public_state", func(e *execution) *flowfabric.PublicState { return &e.Public }),
+		{
+			Name: "ready", Kind: Bool,
+			Write:   func(e *execution, w Writer) { w.Bool(e.Ready) },
+			Read:    func(e *execution, v Reader) { e.Ready = v.Bool() },
+			Changed: func(a, b *execution) bool { return a.Ready != b.Ready },
+		},
+		optionalInteger("due_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.DueAt }),
+		integer("priority", Int32, func(e *execution) *int { return &e.Priority }),
+		optionalInteger("delay_until_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.DelayUntil }),
+		optionalText("blocking_detail", "", func(e *execution) *string { return &e.BlockingDetail }),
+		optionalInteger("started_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.StartedAt }),
+		optionalInteger("terminal_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.CompletedAt }),
+		optionalInteger("last_transition_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.LastTransitionAt }),
+		optionalInteger("last_mutation_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.LastMutationAt }),
+		integer("total_attempt_count", Int32, func(e *execution) *int { return &e.TotalAttempts }),
+		integer("retry_count", Int32, func(e *execution) *int { return &e.RetryCount }),
+		integer("lease_reclaim_count", Int32, func(e *execution) *int { return &e.ReclaimCount }),
+		integer("attempt_index", Int32, func(e *execution) *int { return &e.AttemptIndex }),
+		optionalUUID("attempt_id", func(e *execution) *flowfabric.AttemptID { return &e.AttemptID }),
+		optionalText("attempt_type", "", func(e *execution) *flowfabric.AttemptType { return &e.AttemptType }),
+		optionalInteger("attempt_started_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.AttemptStartedAt }),
+		integer("lease_epoch", Int64, func(e *execution) *uint64 { return &e.Epoch }),
+		optionalUUID("lease_id", func(e *execution) *flowfabric.LeaseID { return &e.LeaseID }),
+		optionalText("worker_id", "", func(e *execution) *flowfabric.WorkerID { return &e.WorkerID }),
+		optionalText("worker_instance_id", "", func(e *execution) *flowfabric.WorkerInstanceID { return &e.WorkerInstanceID }),
+		optionalInteger("lease_acquired_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.LeaseAcquiredAt }),
+		optionalInteger("lease_renewed_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.LeaseRenewedAt }),
+		optionalInteger("lease_expires_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.LeaseExpiresAt }),
+		optionalBlob("result", func(e *execution) *[]byte { return &e.Result }),
+		optionalText("result_encoding", "", func(e *execution) *string { return &e.ResultEncoding }),
+		optionalText("failure_reason", "", func(e *execution) *string { return &e.FailureReason }),
+		optionalText("failure_category", "", func(e *execution) *flowfabric.FailureCategory { return &e.FailureCategory }),
+		optionalText("cancellation_reason", "", func(e *execution) *string { return &e.CancellationReason }),
+		optionalText("cancelled_by", "", func(e *execution) *flowfabric.Source { return &e.CancelledBy }),
+		optionalText("lease_revoke_reason", "", func(e *execution) *string { return &e.LeaseRevokeReason }),
+		{
+			Name: "progress_pct", Kind: Int32,
+			Write: func(e *execution, w Writer) {
+				if e.ProgressPercent == nil {
+					w.Null()
+				} else {
+					w.Int(int64(*e.ProgressPercent))
+				}
+			},
+			Read: func(e *execution, v Reader) {
+				if !v.IsNull() {
+					pct := int(v.Int())
+					e.ProgressPercent = &pct
+				}
+			},
+			Changed: func(a, b *execution) bool { return a.ProgressPercent != b.ProgressPercent },
+		},
+		optionalText("progress_message", "", func(e *execution) *string { return &e.ProgressMessage }),
+		optionalBlob("progress_details", func(e *execution) *[]byte { return &e.ProgressDetails }),
+		optionalInteger("progress_updated_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.ProgressUpdatedAt }),
+		rawFields,
+	},
+)}
+
+// rawFields is the open JSON object of the row. Two of its keys are ours (chapter 30): replay_count, a number, and
+// last_mutation_at, the instant in decimal as a string. Others that are found there stay.
+var rawFields = Column[execution]{
+	Name: "raw_fields", Kind: Merge,
+	Write: func(e *execution, w Writer) {
+		raw := map[string]any{}
+		if e.ReplayCount > 0 {
+			raw["replay_count"] = e.ReplayCount
+		}
+		if e.LastOperatorAt > 0 {
+			raw["last_mutation_at"] = strconv.FormatInt(int64(e.LastOperatorAt), 10)
+		}
+		if len(raw) == 0 {
+			w.Text("{}")
+			return
+		}
+		b, _ := json.Marshal(raw) // a map of numbers and strings cannot fail
+		w.Text(string(b))
+	},
+	Read: func(e *execution, v Reader) {
+		s := v.Text()
+		if s == "{}" {
+			return
+		}
+		var raw struct {
+			ReplayCount    int    `json:"replay_count"`
+			LastMutationAt string `json:"last_mutation_at"`
+		}
+		_ = json.Unmarshal([]byte(s), &raw) // a key of another type, written by hand, counts as absent
+		e.ReplayCount = raw.ReplayCount
+		at, _ := strconv.ParseInt(raw.LastMutationAt, 10, 64)
+		e.LastOperatorAt = flowfabric.Timestamp(at)
+	},
+	Changed: func(a, b *execution) bool {
+		return a.ReplayCount != b.ReplayCount || a.LastOperatorAt != b.LastOperatorAt
+	},
+}
+
+// jsonColumn maps a field to JSON text, NULL when isNull. What cannot be decoded is left zero.
+func jsonColumn[R any, T any](name string, field func(*R) *T, isNull func(T) bool) Column[R] {
+	return Column[R]{
+		Name: name, Kind: JSON,
+		Write: func(r *R, w Writer) {
+			v := *field(r)
+			if isNull(v) {
+				w.Null()
+				return
+			}
+			b, err := json.Marshal(v)
+			if err != nil {
+				panic("sqlstore: column " + name + " holds what JSON cannot express: " + err.Error()) // validated on entry
+			}
+			w.Text(string(b))
+		},
+		Read: func(r *R, v Reader) {
+			if !v.IsNull() {
+				_ = json.Unmarshal([]byte(v.Text()), field(r))
+			}
+		},
+	}
+}
+
+func splitList(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}

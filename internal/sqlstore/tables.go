@@ -1,0 +1,238 @@
+package sqlstore
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+// Attempts is ff_attempt. A row is written when its attempt ends, and rewritten by a replay.
+var Attempts = Table[record.Attempt]{Name: "ff_attempt", Keys: 3, Columns: slices.Concat(
+	fixed(
+		Column[record.Attempt]{
+			Name: "partition_key", Kind: Int16,
+			Write: func(a *record.Attempt, w Writer) { w.Int(int64(a.ExecutionID.Partition().Index)) },
+			Read: func(a *record.Attempt, v Reader) {
+				a.ExecutionID = flowfabric.ExecutionIDFrom(uint16(v.Int()), a.ExecutionID.UUID())
+			},
+		},
+		Column[record.Attempt]{
+			Name: "execution_id", Kind: UUID,
+			Write: func(a *record.Attempt, w Writer) { w.UUID(a.ExecutionID.UUID()) },
+			Read: func(a *record.Attempt, v Reader) {
+				a.ExecutionID = flowfabric.ExecutionIDFrom(a.ExecutionID.Partition().Index, v.UUID())
+			},
+		},
+		integer("attempt_index", Int32, func(a *record.Attempt) *int { return &a.Index }),
+	),
+	[]Column[record.Attempt]{
+		integer("lease_epoch", Int64, func(a *record.Attempt) *uint64 { return &a.LeaseEpoch }),
+		optionalText("outcome", "", func(a *record.Attempt) *record.AttemptOutcome { return &a.Outcome }),
+		optionalText("worker_id", "", func(a *record.Attempt) *flowfabric.WorkerID { return &a.WorkerID }),
+		optionalText("worker_instance_id", "", func(a *record.Attempt) *flowfabric.WorkerInstanceID { return &a.WorkerInstanceID }),
+		optionalInteger("lease_expires_at_ms", Int64, func(a *record.Attempt) *flowfabric.Timestamp { return &a.LeaseExpiresAt }),
+		optionalInteger("started_at_ms", Int64, func(a *record.Attempt) *flowfabric.Timestamp { return &a.StartedAt }),
+		optionalInteger("terminal_at_ms", Int64, func(a *record.Attempt) *flowfabric.Timestamp { return &a.EndedAt }),
+		optionalUUID("attempt_id", func(a *record.Attempt) *flowfabric.AttemptID { return &a.AttemptID }),
+		optionalText("attempt_type", "", func(a *record.Attempt) *flowfabric.AttemptType { return &a.Type }),
+		optionalText("attempt_state", "", func(a *record.Attempt) *flowfabric.AttemptLifecycle { return &a.State }),
+		optionalText("failure_reason", "", func(a *record.Attempt) *string { return &a.FailureReason }),
+		optionalText("failure_category", "", func(a *record.Attempt) *flowfabric.FailureCategory { return &a.FailureCategory }),
+	},
+)}
+
+// Idempotency is ff_idempotency.
+var Idempotency = Table[record.Idempotency]{Name: "ff_idempotency", Keys: 2, Columns: slices.Concat(
+	fixed(
+		text("namespace", func(r *record.Idempotency) *flowfabric.Namespace { return &r.Key.Namespace }),
+		text("idempotency_key", func(r *record.Idempotency) *string { return &r.Key.Key }),
+		Column[record.Idempotency]{
+			Name: "partition_key", Kind: Int16,
+			Write: func(r *record.Idempotency, w Writer) { w.Int(int64(r.Partition.Index)) },
+			Read: func(r *record.Idempotency, v Reader) {
+				r.Partition = flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: uint16(v.Int())}
+			},
+		},
+	),
+	[]Column[record.Idempotency]{
+		integer("version", Int64, func(r *record.Idempotency) *int64 { return &r.Version }),
+		{
+			Name: "execution_partition", Kind: Int16,
+			Write: func(r *record.Idempotency, w Writer) { w.Int(int64(r.ExecutionID.Partition().Index)) },
+			Read: func(r *record.Idempotency, v Reader) {
+				r.ExecutionID = flowfabric.ExecutionIDFrom(uint16(v.Int()), r.ExecutionID.UUID())
+			},
+			Changed: func(a, b *record.Idempotency) bool { return a.ExecutionID.Partition() != b.ExecutionID.Partition() },
+		},
+		{
+			Name: "execution_id", Kind: UUID,
+			Write: func(r *record.Idempotency, w Writer) { w.UUID(r.ExecutionID.UUID()) },
+			Read: func(r *record.Idempotency, v Reader) {
+				r.ExecutionID = flowfabric.ExecutionIDFrom(r.ExecutionID.Partition().Index, v.UUID())
+			},
+			Changed: func(a, b *record.Idempotency) bool { return a.ExecutionID.UUID() != b.ExecutionID.UUID() },
+		},
+		{
+			Name: "digest", Kind: Blob,
+			Write:   func(r *record.Idempotency, w Writer) { w.Blob(r.Digest[:]) },
+			Read:    func(r *record.Idempotency, v Reader) { copy(r.Digest[:], v.Blob()) },
+			Changed: func(a, b *record.Idempotency) bool { return a.Digest != b.Digest },
+		},
+		integer("expires_at_ms", Int64, func(r *record.Idempotency) *flowfabric.Timestamp { return &r.ExpiresAt }),
+	},
+)}
+
+// Routes is ff_route.
+var Routes = Table[record.Route]{Name: "ff_route", Keys: 2, Columns: fixed(
+	text("lane_id", func(r *record.Route) *flowfabric.LaneID { return &r.Lane }),
+	integer("route", Int64, func(r *record.Route) *int64 { return &r.ID }),
+	Column[record.Route]{
+		Name: "capabilities", Kind: List,
+		Write: func(r *record.Route, w Writer) { w.Text(strings.Join(r.Capabilities, ",")) },
+		Read:  func(r *record.Route, v Reader) { r.Capabilities = splitList(v.Text()) },
+	},
+	Column[record.Route]{
+		Name: "partition_key", Kind: Int16,
+		Write: func(r *record.Route, w Writer) { w.Int(int64(r.Partition.Index)) },
+		Read: func(r *record.Route, v Reader) {
+			r.Partition = flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: uint16(v.Int())}
+		},
+	},
+)}
+
+// Events is ff_event, the one log behind the four event feeds. The store adds the position: seq, and on Postgres the
+// writing transaction.
+var Events = Table[record.Event]{Name: "ff_event", Columns: fixed(
+	text("family", func(e *record.Event) *record.EventFamily { return &e.Family }),
+	text("event_type", func(e *record.Event) *string { return &e.Type }),
+	Column[record.Event]{
+		Name: "partition_key", Kind: Int16,
+		Write: func(e *record.Event, w Writer) { w.Int(int64(e.ExecutionID.Partition().Index)) },
+		Read: func(e *record.Event, v Reader) {
+			e.ExecutionID = flowfabric.ExecutionIDFrom(uint16(v.Int()), e.ExecutionID.UUID())
+		},
+	},
+	Column[record.Event]{
+		Name: "execution_id", Kind: UUID,
+		Write: func(e *record.Event, w Writer) { w.UUID(e.ExecutionID.UUID()) },
+		Read: func(e *record.Event, v Reader) {
+			e.ExecutionID = flowfabric.ExecutionIDFrom(e.ExecutionID.Partition().Index, v.UUID())
+		},
+	},
+	optionalUUID("flow_id", func(e *record.Event) *flowfabric.FlowID { return &e.FlowID }),
+	optionalText("namespace", "", func(e *record.Event) *flowfabric.Namespace { return &e.Namespace }),
+	optionalText("instance_tag", "", func(e *record.Event) *string { return &e.InstanceTag }),
+	integer("occurred_at_ms", Int64, func(e *record.Event) *flowfabric.Timestamp { return &e.At }),
+	optionalUUID("lease_id", func(e *record.Event) *flowfabric.LeaseID { return &e.LeaseID }),
+	optionalInteger("lease_epoch", Int64, func(e *record.Event) *uint64 { return &e.Epoch }),
+	optionalUUID("attempt_id", func(e *record.Event) *flowfabric.AttemptID { return &e.AttemptID }),
+	integer("attempt_index", Int32, func(e *record.Event) *int { return &e.AttemptIndex }),
+	optionalText("worker_id", "", func(e *record.Event) *flowfabric.WorkerID { return &e.WorkerID }),
+	optionalText("worker_instance_id", "", func(e *record.Event) *flowfabric.WorkerInstanceID { return &e.WorkerInstanceID }),
+	optionalText("reason", "", func(e *record.Event) *string { return &e.Reason }),
+	Column[record.Event]{
+		Name: "details", Kind: JSON,
+		Write: func(e *record.Event, w Writer) {
+			if e.Details == nil {
+				w.Null()
+			} else {
+				w.Text(string(e.Details))
+			}
+		},
+		Read: func(e *record.Event, v Reader) {
+			if !v.IsNull() {
+				e.Details = []byte(v.Text())
+			}
+		},
+	},
+)}
+
+// Ready is ff_ready: the claim order. Its key is the whole entry.
+var Ready = Table[store.ReadyEntry]{Name: "ff_ready", Keys: 6, Columns: fixed(
+	text("lane_id", func(r *store.ReadyEntry) *flowfabric.LaneID { return &r.Lane }),
+	integer("route", Int64, func(r *store.ReadyEntry) *int64 { return &r.Route }),
+	integer("priority", Int32, func(r *store.ReadyEntry) *int { return &r.Priority }),
+	integer("created_at_ms", Int64, func(r *store.ReadyEntry) *flowfabric.Timestamp { return &r.CreatedAt }),
+	Column[store.ReadyEntry]{
+		Name: "execution_id", Kind: UUID,
+		Write: func(r *store.ReadyEntry, w Writer) { w.UUID(r.ExecutionID.UUID()) },
+		Read: func(r *store.ReadyEntry, v Reader) {
+			r.ExecutionID = flowfabric.ExecutionIDFrom(r.ExecutionID.Partition().Index, v.UUID())
+		},
+	},
+	Column[store.ReadyEntry]{
+		Name: "partition_key", Kind: Int16,
+		Write: func(r *store.ReadyEntry, w Writer) { w.Int(int64(r.ExecutionID.Partition().Index)) },
+		Read: func(r *store.ReadyEntry, v Reader) {
+			r.ExecutionID = flowfabric.ExecutionIDFrom(uint16(v.Int()), r.ExecutionID.UUID())
+		},
+	},
+)}
+
+// Due is ff_due: the due times. Its key is the whole entry.
+var Due = Table[store.DueEntry]{Name: "ff_due", Keys: 3, Columns: fixed(
+	integer("due_at_ms", Int64, func(d *store.DueEntry) *flowfabric.Timestamp { return &d.DueAt }),
+	Column[store.DueEntry]{
+		Name: "execution_id", Kind: UUID,
+		Write: func(d *store.DueEntry, w Writer) { w.UUID(d.ExecutionID.UUID()) },
+		Read: func(d *store.DueEntry, v Reader) {
+			d.ExecutionID = flowfabric.ExecutionIDFrom(d.ExecutionID.Partition().Index, v.UUID())
+		},
+	},
+	Column[store.DueEntry]{
+		Name: "partition_key", Kind: Int16,
+		Write: func(d *store.DueEntry, w Writer) { w.Int(int64(d.ExecutionID.Partition().Index)) },
+		Read: func(d *store.DueEntry, v Reader) {
+			d.ExecutionID = flowfabric.ExecutionIDFrom(uint16(v.Int()), d.ExecutionID.UUID())
+		},
+	},
+)}
+
+// IndexChanges are the entries of the two indexes that the changes of a batch add and remove.
+type IndexChanges struct {
+	ReadyAdd, ReadyRemove []store.ReadyEntry
+	DueAdd, DueRemove     []store.DueEntry
+}
+
+// IndexesOf derives the index changes of a batch from its executions.
+func IndexesOf(changes []store.Change[record.Execution]) IndexChanges {
+	var ix IndexChanges
+	for _, c := range changes {
+		var before, after store.ReadyEntry
+		var dueBefore, dueAfter store.DueEntry
+		if b := c.Before; b != nil {
+			if b.Ready {
+				before = store.ReadyEntryOf(b)
+			}
+			if b.DueAt != 0 {
+				dueBefore = store.DueEntry{DueAt: b.DueAt, ExecutionID: b.ID}
+			}
+		}
+		if c.After.Ready {
+			after = store.ReadyEntryOf(c.After)
+		}
+		if c.After.DueAt != 0 {
+			dueAfter = store.DueEntry{DueAt: c.After.DueAt, ExecutionID: c.After.ID}
+		}
+		if before != after {
+			if before != (store.ReadyEntry{}) {
+				ix.ReadyRemove = append(ix.ReadyRemove, before)
+			}
+			if after != (store.ReadyEntry{}) {
+				ix.ReadyAdd = append(ix.ReadyAdd, after)
+			}
+		}
+		if dueBefore != dueAfter {
+			if dueBefore != (store.DueEntry{}) {
+				ix.DueRemove = append(ix.DueRemove, dueBefore)
+			}
+			if dueAfter != (store.DueEntry{}) {
+				ix.DueAdd = append(ix.DueAdd, dueAfter)
+			}
+		}
+	}
+	return ix
+}

@@ -1,0 +1,76 @@
+package flowfabric
+
+import (
+	"context"
+	"time"
+)
+
+// Service is everything an engine offers. engine.Engine implements it in process. All methods are safe for concurrent
+// use. Failures are *[Error]; a call whose context ends while its commit is under way fails with [ErrTimeout], its
+// outcome unknown, and may be repeated.
+type Service interface {
+	Executions
+	Workers
+	Operator
+}
+
+// Executions submits, watches and ends executions (chapter 10).
+type Executions interface {
+	// Submit creates an execution. When it returns, the execution is durable. Repeating it with the same ID, or with the
+	// same namespace and idempotency key, gives a Duplicate.
+	Submit(ctx context.Context, cmd Submit) (SubmitResult, error)
+	// SubmitMany creates up to [MaxSubmitMany] executions in few commits and answers each in order. If any command is
+	// invalid nothing is written and the error names its position. An idempotency conflict rejects its item alone.
+	SubmitMany(ctx context.Context, cmds []Submit) ([]SubmitResult, error)
+	// Describe tells the state of an execution. It fails with [ErrExecutionNotFound].
+	Describe(ctx context.Context, id ExecutionID) (ExecutionSnapshot, error)
+	// Result returns how an execution ended; Outcome is [OutcomeNone] while it has not. It fails with
+	// [ErrExecutionNotFound].
+	Result(ctx context.Context, id ExecutionID) (Result, error)
+	// Wait is Result that waits up to wait, 0 to [MaxClaimWait], for the execution to end.
+	Wait(ctx context.Context, id ExecutionID, wait time.Duration) (Result, error)
+	// Attempts lists the attempts of an execution, the running one included. It fails with [ErrExecutionNotFound].
+	Attempts(ctx context.Context, q ListAttempts) (Page[AttemptSnapshot], error)
+	// Cancel ends an execution. Cancelling a cancelled one again succeeds and changes nothing; one that ended otherwise
+	// is refused with [ErrInvalidInput], naming the state (chapter 30, section 30.5). An unprivileged source needs the
+	// current fence while the execution is leased: [ErrFenceRequired], [ErrPartialFence], [ErrLeaseExpired], [ErrStaleLease].
+	Cancel(ctx context.Context, cmd Cancel) (CancelResult, error)
+}
+
+// Workers claims executions and reports on them (chapter 10, sections 3.5 to 3.12). Every call but Claim presents a
+// fence. Checks run in this order, and the first that fails names the error: the execution exists
+// ([ErrExecutionNotFound]), the fence is complete ([ErrFenceRequired], [ErrPartialFence]), the execution is active
+// ([ErrExecutionNotActive]), the lease is not revoked ([ErrLeaseRevoked]) and not expired ([ErrLeaseExpired]: now is at
+// or past the expiry, whether or not anything has noticed, I7), the fence is the current one ([ErrStaleLease]). After
+// any of these the worker must stop. Repeating a call that succeeded gives the same answer.
+type Workers interface {
+	// Claim hands out up to Max executions, waiting up to Wait for the first. No work is an empty slice, not an error.
+	Claim(ctx context.Context, cmd Claim) ([]Claimed, error)
+	// Renew extends one lease and returns its new expiry. The epoch is unchanged (I5).
+	Renew(ctx context.Context, cmd Renew) (Timestamp, error)
+	// RenewMany renews up to [MaxRenewMany] leases in few commits and answers each in order.
+	RenewMany(ctx context.Context, cmds []Renew) ([]RenewResult, error)
+	// UpdateProgress records progress. The lease keeps its expiry.
+	UpdateProgress(ctx context.Context, cmd UpdateProgress) error
+	// Complete ends the execution with success and stores its result.
+	Complete(ctx context.Context, cmd Complete) error
+	// Fail ends the attempt with a failure and, if the policy allows, schedules a retry.
+	Fail(ctx context.Context, cmd Fail) (FailResult, error)
+	// Delay gives the lease back until a time and returns that time; the same attempt continues then.
+	Delay(ctx context.Context, cmd Delay) (Timestamp, error)
+	// Release gives the lease back at once. The same attempt continues with the next claim.
+	Release(ctx context.Context, cmd Release) error
+}
+
+// Operator is control over executions from outside (chapter 30). Every success of ChangePriority and Replay writes one
+// operator event.
+type Operator interface {
+	// ChangePriority re-orders an execution that is runnable and eligible; any other state fails with
+	// [ErrExecutionNotEligible]. Setting the priority it has is a change too.
+	ChangePriority(ctx context.Context, cmd ChangePriority) (ChangePriorityResult, error)
+	// Replay makes a finished execution runnable again, with its retry budget fresh. It fails with
+	// [ErrExecutionNotTerminal] or [ErrMaxReplaysExhausted]. Not idempotent: each success counts.
+	Replay(ctx context.Context, cmd Replay) (ReplayResult, error)
+	// RevokeLease takes the lease from its holder; the same attempt continues with the next claim, under a new epoch.
+	RevokeLease(ctx context.Context, cmd RevokeLease) (RevokeResult, error)
+}

@@ -1,0 +1,154 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+// Tx is what one run of Decide sees: the records that were loaded, with the changes of the batch's earlier units on
+// top, and a place for its own. It is valid only during the call.
+type Tx struct {
+	batch *Batch
+	unit  *unitState
+}
+
+// unitState is what one run of one unit has loaded and written.
+type unitState struct {
+	claimable []loadedList
+	due       []loadedList
+	attempts  [][]*record.Attempt
+
+	executions  []*record.Execution
+	own         map[flowfabric.ExecutionID]*record.Execution // executions by id, once there are many
+	attemptPuts []*record.Attempt
+	idempotency []*record.Idempotency
+	routes      []*record.Route
+	events      []record.Event
+	assumed     []flowfabric.ExecutionID // read by Decide, on belief only
+}
+
+type loadedList []flowfabric.ExecutionID
+
+// Now returns the storage clock, read once for the batch.
+func (tx *Tx) Now() flowfabric.Timestamp { return tx.batch.now }
+
+// Execution returns an execution named in the unit's Reads, nil when there is none. It panics when id was not read.
+func (tx *Tx) Execution(id flowfabric.ExecutionID) *record.Execution {
+	if e := tx.unit.written(id); e != nil {
+		return e
+	}
+	ent, ok := tx.batch.executions[id]
+	if !ok {
+		panic(fmt.Sprintf("store: execution %s was not named in Reads", id))
+	}
+	if ent.assumed {
+		tx.unit.assumed = append(tx.unit.assumed, id)
+	}
+	return ent.current
+}
+
+// written returns the unit's own write of an execution. Small units are scanned, large ones indexed.
+func (st *unitState) written(id flowfabric.ExecutionID) *record.Execution {
+	const few = 8
+	if len(st.executions) > few && st.own == nil {
+		st.own = make(map[flowfabric.ExecutionID]*record.Execution, 2*len(st.executions))
+		for _, e := range st.executions {
+			st.own[e.ID] = e
+		}
+	}
+	if st.own != nil {
+		return st.own[id]
+	}
+	for i := len(st.executions) - 1; i >= 0; i-- {
+		if st.executions[i].ID == id {
+			return st.executions[i]
+		}
+	}
+	return nil
+}
+
+// Attempt returns an attempt named in the unit's Reads, nil when there is none. It panics when key was not read.
+func (tx *Tx) Attempt(key record.AttemptKey) *record.Attempt {
+	ent, ok := tx.batch.attempts[key]
+	if !ok {
+		panic(fmt.Sprintf("store: attempt %d of %s was not named in Reads", key.Index, key.ExecutionID))
+	}
+	return ent.current
+}
+
+// Idempotency returns a remembered submission named in the unit's Reads, nil when there is none. It panics when key was
+// not read.
+func (tx *Tx) Idempotency(key record.IdempotencyKey) *record.Idempotency {
+	ent, ok := tx.batch.idempotency[key]
+	if !ok {
+		panic(fmt.Sprintf("store: idempotency key %q was not named in Reads", key.Key))
+	}
+	return ent.current
+}
+
+// Claimable returns the answer to the unit's i-th ClaimQuery, counted over its Reads and its Needs. An execution may
+// have been changed by an earlier unit of the batch: the caller checks that it is still ready.
+func (tx *Tx) Claimable(i int) []*record.Execution { return tx.resolve(tx.unit.claimable[i]) }
+
+// Due returns the answer to the unit's i-th DueQuery, under the same caveat.
+func (tx *Tx) Due(i int) []*record.Execution { return tx.resolve(tx.unit.due[i]) }
+
+func (tx *Tx) resolve(ids loadedList) []*record.Execution {
+	out := make([]*record.Execution, 0, len(ids))
+	for _, id := range ids {
+		out = append(out, tx.Execution(id))
+	}
+	return out
+}
+
+// AttemptsOf returns the answer to the unit's i-th AttemptsQuery.
+func (tx *Tx) AttemptsOf(i int) []*record.Attempt { return tx.unit.attempts[i] }
+
+// Routes returns the routes of a lane named in the unit's Reads.
+func (tx *Tx) Routes(lane flowfabric.LaneID) []*record.Route { return tx.batch.routes[lane] }
+
+// NextDue returns the earliest due time of the shard, 0 for none. The unit's Reads must have asked for it.
+func (tx *Tx) NextDue() flowfabric.Timestamp { return tx.batch.nextDue }
+
+// PutExecution writes e over the version it was made from. The execution must have been read.
+func (tx *Tx) PutExecution(e *record.Execution) {
+	st := tx.unit
+	st.executions = append(st.executions, e)
+	if st.own != nil {
+		st.own[e.ID] = e
+	}
+}
+
+// PutAttempt writes an attempt, new or over what is stored. The unit must also put the attempt's execution, whose version
+// guards both.
+func (tx *Tx) PutAttempt(a *record.Attempt) { tx.unit.attemptPuts = append(tx.unit.attemptPuts, a) }
+
+// PutIdempotency writes r over the version it was made from. The key must have been read.
+func (tx *Tx) PutIdempotency(r *record.Idempotency) {
+	tx.unit.idempotency = append(tx.unit.idempotency, r)
+}
+
+// PutRoute registers a route; one that exists is left alone.
+func (tx *Tx) PutRoute(r *record.Route) { tx.unit.routes = append(tx.unit.routes, r) }
+
+// Append adds events to the log, in order.
+func (tx *Tx) Append(events ...record.Event) { tx.unit.events = append(tx.unit.events, events...) }
+
+// Need is what Decide returns to have more loaded in the same transaction; it is then run again. Queries added by Need
+// are numbered behind those of Reads.
+func (tx *Tx) Need(r Reads) error { return &needError{r} }
+
+type needError struct{ reads Reads }
+
+func (*needError) Error() string { return "store: the unit needs more records" }
+
+func asNeed(err error) (Reads, bool) {
+	var n *needError
+	if errors.As(err, &n) {
+		return n.reads, true
+	}
+	return Reads{}, false
+}
