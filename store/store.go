@@ -26,11 +26,12 @@ type Store interface {
 	// outcome is its Err; the other units of the batch commit without it. A returned error means that the batch as a whole
 	// could not run and nothing is written, with one exception: [ErrUnknownOutcome]. All units must be of one shard.
 	Apply(ctx context.Context, units []*Unit) error
-	// View loads records outside any commit, as of now; only Tx's readers may be used on the result. Claimable and Due
-	// queries look without taking.
+	// View loads records outside any commit, as of now; only Tx's readers may be used on the result. Its reads may span
+	// shards: routes and the next due time are those of all of them. Claimable and Due queries look without taking.
 	View(ctx context.Context, r Reads) (*Tx, error)
 	// Watch tells of changes other processes commit, until ctx ends. Wakes are hints: they may be late, repeated or lost.
-	// The channel is closed when ctx ends. A store nobody else can write to may return a channel that never delivers.
+	// The channel is closed when ctx ends. A store nobody else can write to may return a channel that never delivers; one
+	// that cannot tell fails with [ErrNoWatch], and the engine polls more often.
 	Watch(ctx context.Context) (<-chan Wake, error)
 	// Shards returns one partition of each shard; two partitions are on the same shard when [Store.Shard] agrees.
 	Shards() []flowfabric.Partition
@@ -42,7 +43,7 @@ type Store interface {
 	Close() error
 }
 
-// Wake says that work may be claimable on a lane.
+// Wake says that work may be claimable on a lane; on any lane, if Lane is empty.
 type Wake struct {
 	Lane flowfabric.LaneID
 }
@@ -62,6 +63,9 @@ type Unit struct {
 	// Decide is pure: it looks at tx and its own command, and changes nothing but tx and the result it assigns. It may
 	// run several times; the last run counts. On an error nothing it wrote is kept.
 	Decide func(tx *Tx) error
+
+	// Once: when the outcome of a commit is unknown, the unit must not be applied again; its caller is told so instead.
+	Once bool
 
 	// Err is the unit's own outcome, set by Apply.
 	Err error
@@ -112,6 +116,8 @@ var (
 	ErrTransient = errors.New("store: transient failure")
 	// ErrUnknownOutcome: the connection was lost while the commit was under way. The batch may be written.
 	ErrUnknownOutcome = errors.New("store: outcome of the commit unknown")
+	// ErrNoWatch: the store cannot tell of other processes' commits.
+	ErrNoWatch = errors.New("store: no wake-ups from other processes")
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("store: closed")
 )

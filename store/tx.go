@@ -79,6 +79,12 @@ func (tx *Tx) Attempt(key record.AttemptKey) *record.Attempt {
 	return ent.current
 }
 
+// HasAttempt reports whether an attempt was read, so that Decide knows whether to ask for it with Need.
+func (tx *Tx) HasAttempt(key record.AttemptKey) bool {
+	_, ok := tx.batch.attempts[key]
+	return ok
+}
+
 // Idempotency returns a remembered submission named in the unit's Reads, nil when there is none. It panics when key was
 // not read.
 func (tx *Tx) Idempotency(key record.IdempotencyKey) *record.Idempotency {
@@ -92,6 +98,9 @@ func (tx *Tx) Idempotency(key record.IdempotencyKey) *record.Idempotency {
 // Claimable returns the answer to the unit's i-th ClaimQuery, counted over its Reads and its Needs. An execution may
 // have been changed by an earlier unit of the batch: the caller checks that it is still ready.
 func (tx *Tx) Claimable(i int) []*record.Execution { return tx.resolve(tx.unit.claimable[i]) }
+
+// ClaimQueries is the number of ClaimQueries answered so far, over the unit's Reads and its Needs.
+func (tx *Tx) ClaimQueries() int { return len(tx.unit.claimable) }
 
 // Due returns the answer to the unit's i-th DueQuery, under the same caveat.
 func (tx *Tx) Due(i int) []*record.Execution { return tx.resolve(tx.unit.due[i]) }

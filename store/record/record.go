@@ -91,8 +91,8 @@ type AttemptKey struct {
 	Index       int
 }
 
-// Attempt is an attempt that has ended, or one that was cleared to run again by a replay (State is started and EndedAt
-// unset then). The attempt that is running is part of its [Execution]. An attempt is only written together with its
+// Attempt is an attempt that has ended, or one that a replay cleared to run again (State, Outcome and EndedAt are unset
+// then). The attempt that is running is part of its [Execution]. An attempt is only written together with its
 // execution, whose version guards both.
 type Attempt struct {
 	ExecutionID      flowfabric.ExecutionID

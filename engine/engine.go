@@ -1,0 +1,195 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/clock"
+	"github.com/flowfabric/flowfabric/internal/commit"
+	"github.com/flowfabric/flowfabric/internal/due"
+	"github.com/flowfabric/flowfabric/internal/loop"
+	"github.com/flowfabric/flowfabric/internal/ops"
+	"github.com/flowfabric/flowfabric/internal/sched"
+	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+// Config of an [Engine]. The zero value is the default of every field.
+type Config struct {
+	// Partitions is the number of logical partitions. It must be the same for every engine of a deployment, for ever.
+	// Default [flowfabric.DefaultPartitions].
+	Partitions flowfabric.PartitionConfig
+	// ClaimPoll is the longest a waiting claim goes without asking the store: 10 ms to 1 minute, default 5 s, or 1 s on a
+	// store without wake-ups. Wake-ups make it irrelevant unless one is lost.
+	ClaimPoll time.Duration
+	// DuePoll is the longest between two looks for due work: 10 ms to 1 minute, default 1.5 s. A lease, delay or retry
+	// that another process left behind when it died is carried on this late, at most.
+	DuePoll time.Duration
+	// DueBatch is how many due executions one commit carries on: 1 to 1,000, default 200.
+	DueBatch int
+	// Logger gets life-cycle and recovery messages. Default: none.
+	Logger *slog.Logger
+	// Clock paces the loops; tests own it. Default: the machine's. The time of leases and delays is the store's.
+	Clock clock.Clock
+}
+
+func (c *Config) setDefaults() {
+	setDefault(&c.Partitions, flowfabric.DefaultPartitions())
+	setDefault(&c.DuePoll, 1500*time.Millisecond)
+	setDefault(&c.DueBatch, 200)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Clock == nil {
+		c.Clock = clock.Real()
+	}
+}
+
+func (c *Config) validate() error {
+	bad := func(field, problem string) error {
+		return &flowfabric.Error{Code: flowfabric.CodeInvalidInput, Op: "engine.Open", Detail: "Config." + field + " " + problem}
+	}
+	if p := c.Partitions; p.Flow == 0 || p.Budget == 0 || p.Quota == 0 {
+		return bad("Partitions", "has a family without partitions")
+	}
+	if c.ClaimPoll != 0 && (c.ClaimPoll < 10*time.Millisecond || c.ClaimPoll > time.Minute) {
+		return bad("ClaimPoll", fmt.Sprintf("is %s; it must be between 10ms and 1m", c.ClaimPoll))
+	}
+	if c.DuePoll < 10*time.Millisecond || c.DuePoll > time.Minute {
+		return bad("DuePoll", fmt.Sprintf("is %s; it must be between 10ms and 1m", c.DuePoll))
+	}
+	if c.DueBatch < 1 || c.DueBatch > 1000 {
+		return bad("DueBatch", fmt.Sprintf("is %d; it must be between 1 and 1000", c.DueBatch))
+	}
+	return nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Engine is an embedded engine. Its methods are safe for concurrent use.
+type Engine struct {
+	st       store.Store
+	rules    ops.Rules
+	clock    clock.Clock
+	log      *slog.Logger
+	commit   *commit.Committer
+	sched    *sched.Scheduler
+	due      *due.Loop
+	held     *held
+	finished *finished
+	group    *loop.Group
+}
+
+var _ flowfabric.Service = (*Engine)(nil)
+
+// Open starts an engine over st. The store stays the caller's: Close leaves it open, so that it can be closed after the
+// last engine. ctx bounds the start alone.
+func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
+	cfg.setDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("open engine: %w", err)
+	}
+	e := &Engine{
+		st: st, rules: ops.Rules{Partitions: cfg.Partitions}, clock: cfg.Clock, log: cfg.Logger,
+		held: newHeld(), finished: newFinished(), group: loop.NewGroup(context.WithoutCancel(ctx)),
+	}
+	wakes, err := e.watch(ctx, &cfg)
+	if err != nil {
+		e.group.Close()
+		return nil, err
+	}
+	e.commit = commit.New(st, cfg.Clock, e.committed)
+	e.sched = sched.New(st, e.rules, e.commit, cfg.Clock, cfg.Logger, e.group, sched.Config{Poll: cfg.ClaimPoll})
+	e.due = due.New(st, e.rules, e.commit, cfg.Clock, due.Config{Poll: cfg.DuePoll, Batch: cfg.DueBatch})
+	e.group.Go(func(ctx context.Context) { e.due.Run(ctx, cfg.Logger) })
+	e.group.Go(func(context.Context) {
+		for w := range wakes {
+			e.sched.Wake(w.Lane)
+		}
+	})
+	return e, nil
+}
+
+// watch subscribes to other processes' commits and sets the claim poll that goes with having or not having them.
+func (e *Engine) watch(ctx context.Context, cfg *Config) (<-chan store.Wake, error) {
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	wakes, err := e.st.Watch(watching)
+	switch {
+	case errors.Is(err, store.ErrNoWatch):
+		setDefault(&cfg.ClaimPoll, time.Second)
+		stop()
+		none := make(chan store.Wake)
+		close(none)
+		return none, nil
+	case err != nil:
+		stop()
+		return nil, commit.Coded(err)
+	}
+	setDefault(&cfg.ClaimPoll, 5*time.Second)
+	e.group.Go(func(ctx context.Context) { <-ctx.Done(); stop() })
+	return wakes, nil
+}
+
+// Close stops the loops, answers waiting claims, commits what was called before and stops. ctx bounds the wait for the
+// last commits. Calls after it fail with [flowfabric.ErrUnavailable]. The store stays open.
+func (e *Engine) Close(ctx context.Context) error {
+	e.group.Close()
+	e.commit.Close(ctx)
+	return nil
+}
+
+// committed follows up on a unit that was committed: what it made claimable wakes claims, what it made due hints the due
+// loop. All of it is a short cut; the indexes in the store are the truth.
+func (e *Engine) committed(u *store.Unit) {
+	var woken flowfabric.LaneID
+	for _, rec := range u.Wrote {
+		e.held.note(rec)
+		if rec.DueAt != 0 {
+			e.due.Hint(rec.DueAt)
+		}
+		if rec.Ready {
+			e.sched.Learn(rec.Lane, rec.Route, rec.Capabilities)
+			if rec.Lane != woken {
+				woken = rec.Lane
+				e.sched.Wake(rec.Lane)
+			}
+		}
+		if rec.State.Finished() {
+			e.finished.note(rec.ID)
+		}
+	}
+}
+
+// do commits operations and returns the first one's outcome.
+func (e *Engine) do(ctx context.Context, op *ops.Op) error {
+	if err := e.commit.Do(ctx, &op.Unit); err != nil {
+		return err
+	}
+	return op.Outcome()
+}
+
+// doHeld commits an operation of a lease holder, deciding on the record this engine holds from its own last commit. The
+// store's guard finds out if that is stale.
+func (e *Engine) doHeld(ctx context.Context, id flowfabric.ExecutionID, op *ops.Op) error {
+	op.Assume = e.held.lookup
+	err := e.do(ctx, op)
+	if err != nil {
+		e.held.forget(id)
+	}
+	return err
+}
+
+// current reports whether a record is worth holding: it is leased, so its holder will write it next.
+func current(e *record.Execution) bool { return e.State.Ownership == flowfabric.Leased }

@@ -1,0 +1,187 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/commit"
+	"github.com/flowfabric/flowfabric/internal/ops"
+	"github.com/flowfabric/flowfabric/store"
+)
+
+// Submit implements [flowfabric.Executions].
+func (e *Engine) Submit(ctx context.Context, cmd flowfabric.Submit) (flowfabric.SubmitResult, error) {
+	sub, err := e.rules.NewSubmission(cmd)
+	if err != nil {
+		return flowfabric.SubmitResult{}, err
+	}
+	if err := e.submit(ctx, []*ops.Submission{sub}); err != nil {
+		return flowfabric.SubmitResult{}, err
+	}
+	return sub.Result, sub.Result.Err
+}
+
+// SubmitMany implements [flowfabric.Executions].
+func (e *Engine) SubmitMany(ctx context.Context, cmds []flowfabric.Submit) ([]flowfabric.SubmitResult, error) {
+	if len(cmds) > flowfabric.MaxSubmitMany {
+		return nil, &flowfabric.Error{
+			Code: flowfabric.CodeInvalidInput, Op: "submit many",
+			Detail: fmt.Sprintf("%d commands in one call; at most %d are allowed", len(cmds), flowfabric.MaxSubmitMany),
+		}
+	}
+	subs := make([]*ops.Submission, len(cmds))
+	for i, cmd := range cmds {
+		sub, err := e.rules.NewSubmission(cmd)
+		if err != nil {
+			return nil, fmt.Errorf("command %d: %w", i, err)
+		}
+		subs[i] = sub
+	}
+	if err := e.submit(ctx, subs); err != nil {
+		return nil, err
+	}
+	results := make([]flowfabric.SubmitResult, len(subs))
+	for i, sub := range subs {
+		results[i] = sub.Result
+	}
+	return results, nil
+}
+
+// submit commits submissions. A key whose record lives on another shard than its execution takes a commit of its own,
+// first.
+func (e *Engine) submit(ctx context.Context, subs []*ops.Submission) error {
+	var apart []*ops.Op // reservations on another shard
+	var creating, following []*ops.Submission
+	for _, sub := range subs {
+		at, keyed := sub.Keyed(e.rules.Partitions)
+		if keyed && e.st.Shard(at) != e.st.Shard(sub.ID().Partition()) {
+			apart = append(apart, e.rules.ReserveKey(sub))
+			following = append(following, sub)
+			continue
+		}
+		creating = append(creating, sub)
+	}
+	if err := e.doAll(ctx, apart); err != nil {
+		return err
+	}
+	var second []*ops.Submission
+	for _, sub := range following {
+		if sub.Result.Outcome != flowfabric.Rejected {
+			sub.FollowKey()
+			second = append(second, sub)
+		}
+	}
+	return e.doAll(ctx, append(e.creations(creating, true), e.creations(second, false)...))
+}
+
+// creations cuts submissions into units, a few for each queue that commits.
+func (e *Engine) creations(subs []*ops.Submission, withKeys bool) []*ops.Op {
+	const most = 250 // executions of one unit
+	byShard := make([][]*ops.Submission, len(e.st.Shards()))
+	for _, sub := range subs {
+		i := e.st.Shard(sub.ID().Partition())
+		byShard[i] = append(byShard[i], sub)
+	}
+	var list []*ops.Op
+	for _, group := range byShard {
+		lanes := max(1, e.st.Lanes())
+		size := min(most, (len(group)+lanes-1)/lanes)
+		for n := uint64(0); len(group) > 0; n++ {
+			cut := min(size, len(group))
+			op := e.rules.Submit(group[:cut], withKeys, e.sched.Known)
+			if len(subs) > 1 {
+				op.Order = n
+			}
+			list = append(list, op)
+			group = group[cut:]
+		}
+	}
+	return list
+}
+
+// doAll commits operations and returns the first error among their outcomes.
+func (e *Engine) doAll(ctx context.Context, list []*ops.Op) error {
+	if len(list) == 0 {
+		return nil
+	}
+	units := make([]*store.Unit, len(list))
+	for i, op := range list {
+		units[i] = &op.Unit
+	}
+	if err := e.commit.Do(ctx, units...); err != nil {
+		return err
+	}
+	for _, op := range list {
+		if err := op.Outcome(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Describe implements [flowfabric.Executions].
+func (e *Engine) Describe(ctx context.Context, id flowfabric.ExecutionID) (flowfabric.ExecutionSnapshot, error) {
+	s, err := e.rules.Describe(ctx, e.st, id)
+	return s, commit.Coded(err)
+}
+
+// Result implements [flowfabric.Executions].
+func (e *Engine) Result(ctx context.Context, id flowfabric.ExecutionID) (flowfabric.Result, error) {
+	r, err := e.rules.Result(ctx, e.st, id)
+	return r, commit.Coded(err)
+}
+
+// Wait implements [flowfabric.Executions]. An end that another process commits is noticed within a second.
+func (e *Engine) Wait(ctx context.Context, id flowfabric.ExecutionID, wait time.Duration) (flowfabric.Result, error) {
+	if wait < 0 || wait > flowfabric.MaxClaimWait {
+		return flowfabric.Result{}, &flowfabric.Error{
+			Code: flowfabric.CodeInvalidInput, Op: "wait", Detail: fmt.Sprintf("wait is %s; it must be between 0 and %s", wait, flowfabric.MaxClaimWait),
+		}
+	}
+	const longest = time.Second
+	pause := 20 * time.Millisecond
+	deadline := e.clock.Now().Add(wait)
+	for {
+		ended, stop := e.finished.watch(id)
+		r, err := e.Result(ctx, id)
+		left := deadline.Sub(e.clock.Now())
+		if err != nil || r.Outcome != flowfabric.OutcomeNone || left <= 0 {
+			stop()
+			return r, err
+		}
+		t := e.clock.NewTimer(min(pause, left))
+		select {
+		case <-ended:
+		case <-t.C:
+		case <-ctx.Done():
+			err = &flowfabric.Error{Code: flowfabric.CodeTimeout, Op: "wait", Err: context.Cause(ctx)}
+		}
+		t.Stop()
+		stop()
+		if err != nil {
+			return flowfabric.Result{}, err
+		}
+		pause = min(2*pause, longest)
+	}
+}
+
+// Attempts implements [flowfabric.Executions].
+func (e *Engine) Attempts(ctx context.Context, q flowfabric.ListAttempts) (flowfabric.Page[flowfabric.AttemptSnapshot], error) {
+	page, err := e.rules.Attempts(ctx, e.st, q)
+	return page, commit.Coded(err)
+}
+
+// Cancel implements [flowfabric.Executions].
+func (e *Engine) Cancel(ctx context.Context, cmd flowfabric.Cancel) (flowfabric.CancelResult, error) {
+	var res flowfabric.CancelResult
+	op, err := e.rules.Cancel(cmd, &res)
+	if err != nil {
+		return res, err
+	}
+	if err := e.do(ctx, op); err != nil {
+		return flowfabric.CancelResult{}, err
+	}
+	return res, nil
+}

@@ -1,0 +1,60 @@
+package lifecycle
+
+import (
+	"encoding/json"
+
+	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+// Types of lease events (chapter 10, section 3.24).
+const (
+	eventAcquired  = "acquired"
+	eventReleased  = "released"
+	eventExpired   = "expired"
+	eventRevoked   = "revoked"
+	eventReclaimed = "reclaimed"
+)
+
+// Types of operator events (chapter 30, section 30.9).
+const (
+	eventPriorityChanged = "priority_changed"
+	eventReplayed        = "replayed"
+)
+
+// instanceTag is the tag that event filters know.
+const instanceTag = "cairn.instance_id"
+
+func event(e *record.Execution, family record.EventFamily, typ string, now ff.Timestamp) record.Event {
+	return record.Event{
+		Family: family, Type: typ, ExecutionID: e.ID, FlowID: e.FlowID, Namespace: e.Namespace,
+		InstanceTag: e.Tags[instanceTag], At: now,
+	}
+}
+
+// leaseEvent reports on the lease e holds.
+func leaseEvent(e *record.Execution, typ, reason string, now ff.Timestamp) record.Event {
+	ev := event(e, record.FamilyLease, typ, now)
+	ev.LeaseID, ev.Epoch, ev.AttemptID, ev.AttemptIndex = e.LeaseID, e.Epoch, e.AttemptID, e.AttemptIndex
+	ev.WorkerID, ev.WorkerInstanceID, ev.Reason = e.WorkerID, e.WorkerInstanceID, reason
+	return ev
+}
+
+// completionEvent reports that e, as it is after the change, has ended. Each terminal transition makes exactly one (I25).
+func completionEvent(e *record.Execution, now ff.Timestamp) record.Event {
+	ev := event(e, record.FamilyCompletion, string(e.State.Outcome), now)
+	ev.Epoch, ev.AttemptID, ev.AttemptIndex = e.Epoch, e.AttemptID, e.AttemptIndex
+	return ev
+}
+
+// operatorEvent reports an operator's act. details must be something JSON can express.
+func operatorEvent(e *record.Execution, typ string, details map[string]any, now ff.Timestamp) record.Event {
+	ev := event(e, record.FamilyOperator, typ, now)
+	for k, v := range details {
+		if v == "" {
+			delete(details, k)
+		}
+	}
+	ev.Details, _ = json.Marshal(details) // numbers and strings only: cannot fail
+	return ev
+}

@@ -1,0 +1,58 @@
+package lifecycle
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"math"
+	"slices"
+	"time"
+
+	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+// mayRetry decides whether a failure of this category is followed by another attempt.
+func mayRetry(e *record.Execution, category ff.FailureCategory) bool {
+	if category == ff.FailurePermanent || category == ff.FailureCancelled {
+		return false
+	}
+	if uint64(e.RetryCount) >= uint64(e.Policy.MaxRetriesOrDefault()) {
+		return false
+	}
+	only := e.Policy.Retry.RetryableCategories
+	return len(only) == 0 || slices.Contains(only, string(category))
+}
+
+// backoffOf is the pause before the next retry of e. It is a function of the execution and its retry count, jitter
+// included, so that a rule that runs again decides the same.
+func backoffOf(e *record.Execution) time.Duration {
+	b := ff.DefaultBackoff()
+	if e.Policy != nil && e.Policy.Retry != nil && e.Policy.Retry.Backoff != nil {
+		b = *e.Policy.Retry.Backoff
+	}
+	ms := b.DelayMS
+	if b.Type == ff.BackoffExponential {
+		ms = b.MaxDelayMS
+		if f := float64(b.InitialDelayMS) * math.Pow(b.Multiplier, float64(e.RetryCount)); f < float64(b.MaxDelayMS) {
+			ms = int64(f)
+		}
+	}
+	if b.Jitter {
+		half := ms / 2
+		ms = half + int64(spread(e)*float64(ms-half))
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
+// spread is a number in [0, 1] that looks random from one execution and retry to the next.
+func spread(e *record.Execution) float64 {
+	h := fnv.New64a()
+	id := e.ID.UUID()
+	_, _ = h.Write(id[:]) // never fails
+	_ = binary.Write(h, binary.LittleEndian, int64(e.RetryCount))
+	x := h.Sum64()
+	x ^= x >> 33 // FNV leaves the high bits of similar inputs alike: mix as MurmurHash3 does at its end
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	return float64(x>>11) / float64(1<<53)
+}

@@ -1,0 +1,47 @@
+package lifecycle
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strings"
+
+	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+// Submit makes the record of a new execution (chapter 10, section 3.1). cmd has been validated and its defaults filled in;
+// cmd.ID is set.
+func Submit(cmd *ff.Submit, now ff.Timestamp) *record.Execution {
+	capabilities := cmd.Policy.Capabilities()
+	e := &record.Execution{
+		ID: cmd.ID, Lane: cmd.Lane, Namespace: cmd.Namespace, Kind: cmd.Kind, Creator: cmd.Creator,
+		Payload: cmd.Payload, PayloadEncoding: cmd.PayloadEncoding, Capabilities: capabilities, Route: RouteOf(capabilities),
+		Tags: cmd.Tags, Policy: cmd.Policy, Priority: cmd.Priority,
+		CreatedAt: now, LastTransitionAt: now, LastMutationAt: now,
+	}
+	until := cmd.DelayUntil
+	if cmd.Delay > 0 {
+		until = now.Add(cmd.Delay)
+	}
+	e.State = newReady
+	if until > now {
+		e.State = newDelayed
+		e.DelayUntil = until
+		e.BlockingDetail = fmt.Sprintf("delayed until %d", until)
+	}
+	settle(e)
+	return e
+}
+
+// RouteOf names the route of a sorted capability set: 0 for none, else FNV-1a 64 of the set joined by commas.
+func RouteOf(capabilities []string) int64 {
+	if len(capabilities) == 0 {
+		return 0
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(strings.Join(capabilities, ","))) // never fails
+	if sum := int64(h.Sum64()); sum != 0 {
+		return sum
+	}
+	return 1
+}

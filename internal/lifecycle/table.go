@@ -1,0 +1,203 @@
+package lifecycle
+
+import (
+	"slices"
+
+	ff "github.com/flowfabric/flowfabric"
+)
+
+// Row numbers a legal situation of an execution as chapter 10, section 2.5 numbers them; 0 is no legal situation.
+type Row int
+
+// Situation is one row of the table of legal state vectors. Each dimension lists the values it may have.
+type Situation struct {
+	Row           Row
+	Name          string
+	Phase         []ff.Phase
+	Ownership     []ff.Ownership
+	Eligibility   []ff.Eligibility
+	Reason        []ff.BlockingReason
+	Outcome       []ff.Outcome
+	AttemptState  []ff.AttemptState
+	Public        []ff.PublicState
+	claimable     bool // the situation is in the ready index
+	waitsForDelay bool // it ends when DelayUntil has come
+}
+
+var (
+	ended         = []ff.Phase{ff.PhaseTerminal, ff.PhaseCancelled}
+	signalReasons = []ff.BlockingReason{ff.WaitingForSignal, ff.WaitingForApproval, ff.WaitingForCallback, ff.WaitingForToolResult}
+	gates         = []ff.Eligibility{ff.BlockedByBudget, ff.BlockedByQuota, ff.BlockedByRoute, ff.BlockedByOperator, ff.BlockedByLaneState}
+	gateReasons   = []ff.BlockingReason{
+		ff.WaitingForBudget, ff.WaitingForQuota, ff.WaitingForCapableWorker, ff.WaitingForLocality, ff.PausedByOperator,
+		ff.PausedByFlowCancel, ff.PausedByPolicy,
+	}
+)
+
+func one[T any](v T) []T { return []T{v} }
+
+// Situations is every legal state vector (chapter 10, section 2.5).
+var Situations = []Situation{
+	runnable(1, "new, ready", ff.EligibleNow, ff.WaitingForWorker, ff.PendingFirstAttempt, ff.PublicWaiting),
+	runnable(2, "new, delayed", ff.NotEligibleUntilTime, ff.WaitingForDelay, ff.PendingFirstAttempt, ff.PublicDelayed),
+	runnable(3, "flow child awaiting upstream", ff.BlockedByDependencies, ff.WaitingForChildren, ff.PendingFirstAttempt, ff.PublicWaitingChildren),
+	active(4, "running", ff.Leased, ff.ReasonNone, ff.RunningAttempt),
+	active(5, "lease ran out", ff.LeaseExpiredReclaimable, ff.WaitingForWorker, ff.AttemptInterrupted),
+	active(6, "lease revoked", ff.LeaseRevoked, ff.WaitingForWorker, ff.AttemptInterrupted),
+	runnable(7, "retry backoff", ff.NotEligibleUntilTime, ff.WaitingForRetryBackoff, ff.PendingRetryAttempt, ff.PublicDelayed),
+	runnable(8, "retry due", ff.EligibleNow, ff.WaitingForWorker, ff.PendingRetryAttempt, ff.PublicWaiting),
+	runnable(9, "worker self-delay", ff.NotEligibleUntilTime, ff.WaitingForDelay, ff.AttemptInterrupted, ff.PublicDelayed),
+	runnable(10, "paused attempt may continue", ff.EligibleNow, ff.WaitingForWorker, ff.AttemptInterrupted, ff.PublicWaiting),
+	runnable(11, "parent waiting on children", ff.BlockedByDependencies, ff.WaitingForChildren, ff.AttemptInterrupted, ff.PublicWaitingChildren),
+	runnable(12, "resumed with a delay", ff.NotEligibleUntilTime, ff.WaitingForResumeDelay, ff.AttemptInterrupted, ff.PublicDelayed),
+	{
+		Row: 13, Name: "suspended", Phase: one(ff.PhaseSuspended), Ownership: one(ff.Unowned),
+		Eligibility: one(ff.EligibilityNotApplicable), Reason: signalReasons, Outcome: one(ff.OutcomeNone),
+		AttemptState: one(ff.AttemptInterrupted), Public: one(ff.PublicSuspended),
+	},
+	{
+		Row: 14, Name: "admission or route block", Phase: one(ff.PhaseRunnable), Ownership: one(ff.Unowned),
+		Eligibility: gates, Reason: gateReasons, Outcome: one(ff.OutcomeNone),
+		AttemptState: []ff.AttemptState{ff.PendingFirstAttempt, ff.PendingRetryAttempt, ff.PendingReplayAttempt, ff.AttemptInterrupted},
+		Public:       []ff.PublicState{ff.PublicRateLimited, ff.PublicWaiting},
+	},
+	runnable(15, "replay queued", ff.EligibleNow, ff.WaitingForWorker, ff.PendingReplayAttempt, ff.PublicWaiting),
+	runnable(16, "replay of a skipped member", ff.BlockedByDependencies, ff.WaitingForChildren, ff.PendingReplayAttempt, ff.PublicWaitingChildren),
+	{
+		Row: 17, Name: "ended, had an attempt", Phase: ended, Ownership: one(ff.Unowned),
+		Eligibility: one(ff.EligibilityNotApplicable), Reason: one(ff.ReasonNone),
+		Outcome:      []ff.Outcome{ff.OutcomeSuccess, ff.OutcomeFailed, ff.OutcomeCancelled, ff.OutcomeExpired, ff.OutcomeSkipped},
+		AttemptState: one(ff.AttemptTerminal),
+		Public:       []ff.PublicState{ff.PublicCompleted, ff.PublicFailed, ff.PublicCancelled, ff.PublicExpired, ff.PublicSkipped},
+	},
+	{
+		Row: 18, Name: "ended before any attempt", Phase: ended, Ownership: one(ff.Unowned),
+		Eligibility: one(ff.EligibilityNotApplicable), Reason: one(ff.ReasonNone),
+		Outcome:      []ff.Outcome{ff.OutcomeCancelled, ff.OutcomeExpired},
+		AttemptState: one(ff.PendingFirstAttempt),
+		Public:       []ff.PublicState{ff.PublicCancelled, ff.PublicExpired},
+	},
+	{
+		Row: 19, Name: "skipped, no paused attempt", Phase: one(ff.PhaseTerminal), Ownership: one(ff.Unowned),
+		Eligibility: one(ff.EligibilityNotApplicable), Reason: one(ff.ReasonNone), Outcome: one(ff.OutcomeSkipped),
+		AttemptState: one(ff.AttemptNone), Public: one(ff.PublicSkipped),
+	},
+}
+
+func runnable(row Row, name string, el ff.Eligibility, why ff.BlockingReason, at ff.AttemptState, pub ff.PublicState) Situation {
+	return Situation{
+		Row: row, Name: name, Phase: one(ff.PhaseRunnable), Ownership: one(ff.Unowned), Eligibility: one(el), Reason: one(why),
+		Outcome: one(ff.OutcomeNone), AttemptState: one(at), Public: one(pub),
+		claimable: el == ff.EligibleNow, waitsForDelay: el == ff.NotEligibleUntilTime,
+	}
+}
+
+func active(row Row, name string, own ff.Ownership, why ff.BlockingReason, at ff.AttemptState) Situation {
+	return Situation{
+		Row: row, Name: name, Phase: one(ff.PhaseActive), Ownership: one(own), Eligibility: one(ff.EligibilityNotApplicable),
+		Reason: one(why), Outcome: one(ff.OutcomeNone), AttemptState: one(at), Public: one(ff.PublicActive),
+		claimable: own != ff.Leased,
+	}
+}
+
+func (s *Situation) matches(v ff.StateVector) bool {
+	return slices.Contains(s.Phase, v.Phase) && slices.Contains(s.Ownership, v.Ownership) &&
+		slices.Contains(s.Eligibility, v.Eligibility) && slices.Contains(s.Reason, v.BlockingReason) &&
+		slices.Contains(s.Outcome, v.Outcome) && slices.Contains(s.AttemptState, v.AttemptState)
+}
+
+// SituationOf returns the row a vector is in, nil when it is not legal.
+func SituationOf(v ff.StateVector) *Situation {
+	for i := range Situations {
+		if Situations[i].matches(v) {
+			return &Situations[i]
+		}
+	}
+	return nil
+}
+
+// Trigger is what makes an execution change its situation.
+type Trigger string
+
+// Triggers.
+const (
+	OnSubmit        Trigger = "submit"
+	OnSubmitDelayed Trigger = "submit, delayed"
+	OnDelayOver     Trigger = "delay is over"
+	OnClaim         Trigger = "claim"
+	OnLeaseExpired  Trigger = "lease expired"
+	OnReclaimLimit  Trigger = "lease expired, reclaim limit reached"
+	OnComplete      Trigger = "complete"
+	OnRetry         Trigger = "fail, retry left"
+	OnFail          Trigger = "fail, no retry left"
+	OnDelay         Trigger = "delay"
+	OnRelease       Trigger = "release"
+	OnCancel        Trigger = "cancel"
+	OnWorkerCancel  Trigger = "cancel by the holder"
+	OnRevoke        Trigger = "revoke lease"
+	OnReplay        Trigger = "replay"
+)
+
+// Transition says that On leads from the situations From (none: the execution is new) to the vector To.
+type Transition struct {
+	On   Trigger
+	From []Row
+	To   ff.StateVector
+}
+
+// Vectors a transition can lead to.
+var (
+	newReady     = waiting(ff.EligibleNow, ff.WaitingForWorker, ff.PendingFirstAttempt)
+	newDelayed   = waiting(ff.NotEligibleUntilTime, ff.WaitingForDelay, ff.PendingFirstAttempt)
+	running      = ff.StateVector{Phase: ff.PhaseActive, Ownership: ff.Leased, Eligibility: ff.EligibilityNotApplicable, BlockingReason: ff.ReasonNone, Outcome: ff.OutcomeNone, AttemptState: ff.RunningAttempt}
+	leaseRanOut  = ff.StateVector{Phase: ff.PhaseActive, Ownership: ff.LeaseExpiredReclaimable, Eligibility: ff.EligibilityNotApplicable, BlockingReason: ff.WaitingForWorker, Outcome: ff.OutcomeNone, AttemptState: ff.AttemptInterrupted}
+	retryBackoff = waiting(ff.NotEligibleUntilTime, ff.WaitingForRetryBackoff, ff.PendingRetryAttempt)
+	retryDue     = waiting(ff.EligibleNow, ff.WaitingForWorker, ff.PendingRetryAttempt)
+	selfDelayed  = waiting(ff.NotEligibleUntilTime, ff.WaitingForDelay, ff.AttemptInterrupted)
+	mayContinue  = waiting(ff.EligibleNow, ff.WaitingForWorker, ff.AttemptInterrupted)
+	replayQueued = waiting(ff.EligibleNow, ff.WaitingForWorker, ff.PendingReplayAttempt)
+)
+
+func waiting(el ff.Eligibility, why ff.BlockingReason, at ff.AttemptState) ff.StateVector {
+	return ff.StateVector{Phase: ff.PhaseRunnable, Ownership: ff.Unowned, Eligibility: el, BlockingReason: why, Outcome: ff.OutcomeNone, AttemptState: at}
+}
+
+func over(phase ff.Phase, outcome ff.Outcome, at ff.AttemptState) ff.StateVector {
+	return ff.StateVector{Phase: phase, Ownership: ff.Unowned, Eligibility: ff.EligibilityNotApplicable, BlockingReason: ff.ReasonNone, Outcome: outcome, AttemptState: at}
+}
+
+// Transitions is the state machine. A trigger in a situation no row names is refused.
+var Transitions = []Transition{
+	{On: OnSubmit, To: newReady},
+	{On: OnSubmitDelayed, To: newDelayed},
+	{On: OnDelayOver, From: []Row{2}, To: newReady},
+	{On: OnDelayOver, From: []Row{7}, To: retryDue},
+	{On: OnDelayOver, From: []Row{9, 12}, To: mayContinue},
+	{On: OnClaim, From: []Row{1, 5, 6, 8, 10, 15}, To: running},
+	{On: OnLeaseExpired, From: []Row{4}, To: leaseRanOut},
+	{On: OnReclaimLimit, From: []Row{4}, To: over(ff.PhaseTerminal, ff.OutcomeFailed, ff.AttemptTerminal)},
+	{On: OnComplete, From: []Row{4}, To: over(ff.PhaseTerminal, ff.OutcomeSuccess, ff.AttemptTerminal)},
+	{On: OnRetry, From: []Row{4}, To: retryBackoff},
+	{On: OnFail, From: []Row{4}, To: over(ff.PhaseTerminal, ff.OutcomeFailed, ff.AttemptTerminal)},
+	{On: OnDelay, From: []Row{4}, To: selfDelayed},
+	{On: OnRelease, From: []Row{4}, To: mayContinue},
+	{On: OnRevoke, From: []Row{4}, To: mayContinue},
+	{On: OnCancel, From: []Row{1, 2, 3}, To: over(ff.PhaseCancelled, ff.OutcomeCancelled, ff.PendingFirstAttempt)},
+	{On: OnCancel, From: []Row{4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, To: over(ff.PhaseCancelled, ff.OutcomeCancelled, ff.AttemptTerminal)},
+	{On: OnWorkerCancel, From: []Row{4}, To: over(ff.PhaseTerminal, ff.OutcomeCancelled, ff.AttemptTerminal)},
+	{On: OnReplay, From: []Row{17, 18, 19}, To: replayQueued},
+}
+
+// next looks the transition up.
+func next(from ff.StateVector, on Trigger) (ff.StateVector, bool) {
+	s := SituationOf(from)
+	if s == nil {
+		return ff.StateVector{}, false
+	}
+	for _, t := range Transitions {
+		if t.On == on && slices.Contains(t.From, s.Row) {
+			return t.To, true
+		}
+	}
+	return ff.StateVector{}, false
+}

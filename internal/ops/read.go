@@ -1,0 +1,154 @@
+package ops
+
+import (
+	"context"
+	"strconv"
+
+	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/lifecycle"
+	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+// Read loads an execution and its current attempt, if that is stored.
+func (r Rules) read(ctx context.Context, st store.Store, id ff.ExecutionID) (*record.Execution, *record.Attempt, error) {
+	if err := r.checkID(id); err != nil {
+		return nil, nil, err
+	}
+	tx, err := st.View(ctx, store.Reads{Executions: []ff.ExecutionID{id}})
+	if err != nil {
+		return nil, nil, err
+	}
+	e := tx.Execution(id)
+	if e == nil {
+		return nil, nil, notFound(id)
+	}
+	if e = lifecycle.Normalize(e, nil); hasOpenAttempt(e) || e.TotalAttempts == 0 && e.State.AttemptState == ff.PendingFirstAttempt {
+		return e, nil, nil
+	}
+	key := record.AttemptKey{ExecutionID: id, Index: e.AttemptIndex}
+	if tx, err = st.View(ctx, store.Reads{Attempts: []record.AttemptKey{key}}); err != nil {
+		return nil, nil, err
+	}
+	att := tx.Attempt(key)
+	return lifecycle.Normalize(e, att), att, nil
+}
+
+// Describe tells the state of an execution.
+func (r Rules) Describe(ctx context.Context, st store.Store, id ff.ExecutionID) (ff.ExecutionSnapshot, error) {
+	e, att, err := r.read(ctx, st, id)
+	if err != nil {
+		return ff.ExecutionSnapshot{}, named("describe", err)
+	}
+	s := ff.ExecutionSnapshot{
+		ExecutionID: e.ID, FlowID: e.FlowID, Lane: e.Lane, Namespace: e.Namespace, Kind: e.Kind, Creator: e.Creator,
+		Priority: e.Priority, State: e.State, PublicState: lifecycle.PublicState(e.State), BlockingDetail: e.BlockingDetail,
+		RequiredCapabilities: e.Capabilities, Tags: e.Tags, Policy: e.Policy,
+		CreatedAt: e.CreatedAt, StartedAt: e.StartedAt, CompletedAt: e.CompletedAt,
+		LastTransitionAt: e.LastTransitionAt, LastMutationAt: e.LastMutationAt, DelayUntil: e.DelayUntil,
+		TotalAttempts: e.TotalAttempts, RetryCount: e.RetryCount, ReclaimCount: e.ReclaimCount, ReplayCount: e.ReplayCount,
+		FailureReason: e.FailureReason, FailureCategory: e.FailureCategory,
+		CancellationReason: e.CancellationReason, CancelledBy: e.CancelledBy,
+		Progress: ff.ProgressSnapshot{
+			Percent: e.ProgressPercent, Message: e.ProgressMessage, Details: e.ProgressDetails, UpdatedAt: e.ProgressUpdatedAt,
+		},
+	}
+	switch {
+	case hasOpenAttempt(e):
+		a := openAttempt(e)
+		s.Attempt = &a
+	case att != nil:
+		a := storedAttempt(att)
+		s.Attempt = &a
+	}
+	if e.State.Ownership == ff.Leased {
+		s.Lease = &ff.LeaseSnapshot{
+			LeaseID: e.LeaseID, Epoch: e.Epoch, WorkerID: e.WorkerID, WorkerInstanceID: e.WorkerInstanceID,
+			AcquiredAt: e.LeaseAcquiredAt, RenewedAt: e.LeaseRenewedAt, ExpiresAt: e.LeaseExpiresAt,
+		}
+	}
+	return s, nil
+}
+
+// Result returns how an execution ended.
+func (r Rules) Result(ctx context.Context, st store.Store, id ff.ExecutionID) (ff.Result, error) {
+	e, _, err := r.read(ctx, st, id)
+	if err != nil {
+		return ff.Result{}, named("result", err)
+	}
+	res := ff.Result{Outcome: e.State.Outcome}
+	if e.State.Finished() {
+		res.Payload, res.Encoding = e.Result, e.ResultEncoding
+		res.FailureReason, res.FailureCategory, res.CompletedAt = e.FailureReason, e.FailureCategory, e.CompletedAt
+	}
+	return res, nil
+}
+
+// Attempts lists attempts by index. The cursor is the index to go on from.
+func (r Rules) Attempts(ctx context.Context, st store.Store, q ff.ListAttempts) (ff.Page[ff.AttemptSnapshot], error) {
+	var page ff.Page[ff.AttemptSnapshot]
+	from, limit, err := pageOf(q.After, q.Limit)
+	if err != nil {
+		return page, named("attempts", err)
+	}
+	e, _, err := r.read(ctx, st, q.ExecutionID)
+	if err != nil {
+		return page, named("attempts", err)
+	}
+	tx, err := st.View(ctx, store.Reads{AttemptsOf: []store.AttemptsQuery{{ExecutionID: e.ID, From: from, Limit: limit + 1}}})
+	if err != nil {
+		return page, err
+	}
+	for _, a := range tx.AttemptsOf(0) {
+		if !hasOpenAttempt(e) || a.Index != e.AttemptIndex { // the open one is told by its execution
+			page.Items = append(page.Items, storedAttempt(a))
+		}
+	}
+	if hasOpenAttempt(e) && e.AttemptIndex >= from && len(page.Items) <= limit {
+		page.Items = append(page.Items, openAttempt(e))
+	}
+	if len(page.Items) > limit {
+		page.Next = strconv.Itoa(page.Items[limit].Index)
+		page.Items = page.Items[:limit]
+	}
+	return page, nil
+}
+
+func pageOf(after string, limit int) (from, n int, err error) {
+	if n = limit; n == 0 {
+		n = ff.DefaultPage
+	}
+	if n < 1 || n > ff.MaxPage {
+		return 0, 0, invalid("limit", "must be between 1 and 1000")
+	}
+	if after != "" {
+		if from, err = strconv.Atoi(after); err != nil || from < 0 {
+			return 0, 0, invalid("after", "is not a cursor of this list")
+		}
+	}
+	return from, n, nil
+}
+
+// hasOpenAttempt reports whether the current attempt began and has not ended.
+func hasOpenAttempt(e *record.Execution) bool {
+	return e.State.AttemptState == ff.RunningAttempt || e.State.AttemptState == ff.AttemptInterrupted
+}
+
+func openAttempt(e *record.Execution) ff.AttemptSnapshot {
+	state := ff.AttemptStarted
+	if e.State.Phase != ff.PhaseActive {
+		state = ff.AttemptSuspended
+	}
+	return ff.AttemptSnapshot{
+		AttemptID: e.AttemptID, Index: e.AttemptIndex, Type: e.AttemptType, State: state, LeaseEpoch: e.Epoch,
+		WorkerID: e.WorkerID, WorkerInstanceID: e.WorkerInstanceID, StartedAt: e.AttemptStartedAt,
+	}
+}
+
+func storedAttempt(a *record.Attempt) ff.AttemptSnapshot {
+	return ff.AttemptSnapshot{
+		AttemptID: a.AttemptID, Index: a.Index, Type: a.Type, State: a.State, LeaseEpoch: a.LeaseEpoch,
+		WorkerID: a.WorkerID, WorkerInstanceID: a.WorkerInstanceID, StartedAt: a.StartedAt, EndedAt: a.EndedAt,
+		FailureReason: a.FailureReason, FailureCategory: a.FailureCategory,
+	}
+}

@@ -1,0 +1,206 @@
+package ops
+
+import (
+	"fmt"
+	"time"
+
+	ff "github.com/flowfabric/flowfabric"
+)
+
+func invalid(field, problem string) *ff.Error {
+	return &ff.Error{Code: ff.CodeInvalidInput, Detail: field + " " + problem, Attrs: map[string]string{"field": field}}
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkID refuses ids that are unset or name a partition this deployment does not have (W29).
+func (r Rules) checkID(id ff.ExecutionID) error {
+	if id.IsZero() {
+		return invalid("execution_id", "is not set")
+	}
+	if n := id.Partition().Index; n >= r.Partitions.Flow {
+		return invalid("execution_id", fmt.Sprintf("names partition %d; this deployment has %d", n, r.Partitions.Flow))
+	}
+	return nil
+}
+
+func checkSpan(field string, d, least, most time.Duration) error {
+	if d < least || d > most {
+		return invalid(field, fmt.Sprintf("is %s; it must be between %s and %s", d, least, most))
+	}
+	return nil
+}
+
+func checkInstant(field string, t ff.Timestamp) error {
+	if t < 0 || t > ff.MaxTimestamp {
+		return invalid(field, fmt.Sprintf("is %d; it must be between 0 and %d", t, ff.MaxTimestamp))
+	}
+	return nil
+}
+
+func checkBytes(field string, b []byte, most int) error {
+	if len(b) > most {
+		return &ff.Error{
+			Code: ff.CodePayloadTooLarge, Detail: fmt.Sprintf("%s has %d bytes; at most %d are allowed", field, len(b), most),
+			Attrs: map[string]string{"field": field},
+		}
+	}
+	return nil
+}
+
+const maxSpan = time.Duration(ff.MaxSpanMS) * time.Millisecond
+
+// checkSubmit validates a submission and fills in its defaults. Priority is checked, not clamped (W35).
+func (r Rules) checkSubmit(c *ff.Submit) error {
+	setDefault(&c.Namespace, ff.DefaultNamespace)
+	setDefault(&c.Creator, "anonymous")
+	setDefault(&c.PayloadEncoding, "json")
+	if err := firstError(
+		c.Lane.Validate(), ff.ValidateName("kind", c.Kind), c.Namespace.Validate(), ff.ValidateName("creator", c.Creator),
+		ff.ValidateText("payload_encoding", c.PayloadEncoding, ff.MaxNameBytes),
+		ff.ValidateText("idempotency_key", c.IdempotencyKey, ff.MaxNameBytes),
+		checkBytes("payload", c.Payload, ff.MaxPayloadBytes), ff.ValidateTags(c.Tags), c.Policy.Validate(),
+		checkSpan("delay", c.Delay, 0, maxSpan), checkInstant("delay_until", c.DelayUntil),
+	); err != nil {
+		return err
+	}
+	if c.Priority < ff.MinPriority || c.Priority > ff.MaxPriority {
+		return invalid("priority", fmt.Sprintf("is %d; it must be between %d and %d", c.Priority, ff.MinPriority, ff.MaxPriority))
+	}
+	if c.Delay > 0 && c.DelayUntil > 0 {
+		return invalid("delay", "and delay_until are both set; give one")
+	}
+	if !c.ID.IsZero() {
+		if err := r.checkID(c.ID); err != nil {
+			return err
+		}
+	}
+	if needed := c.Policy.Capabilities(); len(needed) > 0 {
+		sorted, err := ff.NormalizeCapabilities("required", needed)
+		if err != nil {
+			return err
+		}
+		p := *c.Policy
+		p.Routing = &ff.RoutingRequirements{RequiredCapabilities: sorted}
+		c.Policy = &p
+	}
+	return nil
+}
+
+// CheckClaim validates a claim and fills in its defaults.
+func (r Rules) CheckClaim(c *ff.Claim) error {
+	setDefault(&c.Max, 1)
+	setDefault(&c.LeaseTTL, ff.DefaultLeaseTTL)
+	if len(c.Lanes) < 1 || len(c.Lanes) > ff.MaxClaimLanes {
+		return named("claim", invalid("lanes", fmt.Sprintf("has %d entries; it must have between 1 and %d", len(c.Lanes), ff.MaxClaimLanes)))
+	}
+	for _, lane := range c.Lanes {
+		if err := lane.Validate(); err != nil {
+			return named("claim", err)
+		}
+	}
+	if c.Max < 1 || c.Max > ff.MaxClaim {
+		return named("claim", invalid("max", fmt.Sprintf("is %d; it must be between 1 and %d", c.Max, ff.MaxClaim)))
+	}
+	sorted, err := ff.NormalizeCapabilities("worker", c.Capabilities)
+	if err != nil {
+		return named("claim", err)
+	}
+	c.Capabilities = sorted
+	return named("claim", firstError(
+		c.WorkerID.Validate(), c.WorkerInstanceID.Validate(), checkSpan("wait", c.Wait, 0, ff.MaxClaimWait),
+		checkSpan("lease_ttl", c.LeaseTTL, ff.MinLeaseTTL, ff.MaxLeaseTTL),
+	))
+}
+
+func (r Rules) checkRenew(c *ff.Renew) error {
+	setDefault(&c.TTL, ff.DefaultLeaseTTL)
+	return firstError(r.checkID(c.ExecutionID), checkSpan("ttl", c.TTL, ff.MinLeaseTTL, ff.MaxLeaseTTL), checkReport(c.Progress))
+}
+
+func (r Rules) checkProgress(c *ff.UpdateProgress) error {
+	return firstError(r.checkID(c.ExecutionID), checkReport(&c.Progress))
+}
+
+func checkReport(p *ff.Progress) error {
+	if p == nil {
+		return nil
+	}
+	if p.Percent != nil && (*p.Percent < 0 || *p.Percent > 100) {
+		return invalid("progress.percent", fmt.Sprintf("is %d; it must be between 0 and 100", *p.Percent))
+	}
+	if p.Message != nil {
+		if err := ff.ValidateText("progress.message", *p.Message, ff.MaxReasonBytes); err != nil {
+			return err
+		}
+	}
+	return checkBytes("progress.details", p.Details, ff.MaxProgressDetailBytes)
+}
+
+func (r Rules) checkComplete(c *ff.Complete) error {
+	setDefault(&c.Source, ff.SourceLeaseHolder)
+	setDefault(&c.ResultEncoding, "json")
+	return firstError(
+		r.checkID(c.ExecutionID), checkBytes("result", c.Result, ff.MaxPayloadBytes),
+		ff.ValidateText("result_encoding", c.ResultEncoding, ff.MaxNameBytes), checkSource(c.Source),
+	)
+}
+
+func (r Rules) checkFail(c *ff.Fail) error {
+	setDefault(&c.Source, ff.SourceLeaseHolder)
+	setDefault(&c.Category, ff.FailureTransient)
+	return firstError(
+		r.checkID(c.ExecutionID), ff.ValidateText("reason", c.Reason, ff.MaxReasonBytes),
+		ff.ValidateText("category", string(c.Category), ff.MaxNameBytes), checkSource(c.Source),
+	)
+}
+
+func (r Rules) checkDelay(c *ff.Delay) error {
+	setDefault(&c.Source, ff.SourceLeaseHolder)
+	if (c.For == 0) == (c.Until == 0) {
+		return invalid("for", "and until: give exactly one")
+	}
+	return firstError(
+		r.checkID(c.ExecutionID), checkSpan("for", c.For, 0, maxSpan), checkInstant("until", c.Until), checkSource(c.Source),
+	)
+}
+
+func (r Rules) checkCancel(c *ff.Cancel) error {
+	setDefault(&c.Source, ff.SourceOperatorOverride)
+	return firstError(r.checkID(c.ExecutionID), ff.ValidateText("reason", c.Reason, ff.MaxReasonBytes), checkSource(c.Source))
+}
+
+func (r Rules) checkChangePriority(c *ff.ChangePriority) error {
+	return firstError(r.checkID(c.ExecutionID), ff.ValidateText("actor", c.Actor, ff.MaxNameBytes))
+}
+
+func (r Rules) checkReplay(c *ff.Replay) error {
+	return firstError(
+		r.checkID(c.ExecutionID), ff.ValidateText("reason", c.Reason, ff.MaxReasonBytes), ff.ValidateText("actor", c.Actor, ff.MaxNameBytes),
+	)
+}
+
+func (r Rules) checkRevoke(c *ff.RevokeLease) error {
+	setDefault(&c.Reason, "operator")
+	return firstError(
+		r.checkID(c.ExecutionID), ff.ValidateText("reason", c.Reason, ff.MaxReasonBytes), ff.ValidateText("actor", c.Actor, ff.MaxNameBytes),
+		ff.ValidateText("expected_lease_id", c.ExpectedLeaseID, ff.MaxNameBytes),
+		ff.ValidateText("worker_instance_id", string(c.WorkerInstanceID), ff.MaxNameBytes),
+	)
+}
+
+func checkSource(s ff.Source) error { return ff.ValidateName("source", string(s)) }
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
