@@ -5,3 +5,5 @@
 // The state machine is data, in table.go; docs/state-machine.md is printed from it. No other package assigns a state
 // field, a public state, a place in the ready index or a due time.
 package lifecycle
+
+//go:generate go test -run=^TestStateMachineDoc$ . -update
