@@ -44,7 +44,8 @@ type Executions interface {
 // or past the expiry, whether or not anything has noticed, I7), the fence is the current one ([ErrStaleLease]). After
 // any of these the worker must stop. Repeating a call that succeeded gives the same answer.
 type Workers interface {
-	// Claim hands out up to Max executions, waiting up to Wait for the first. No work is an empty slice, not an error.
+	// Claim hands out up to Max executions, waiting up to Wait for the first. No work is an empty slice, not an error. A
+	// claim whose context ends while a grant is under way gives back what it was granted.
 	Claim(ctx context.Context, cmd Claim) ([]Claimed, error)
 	// Renew extends one lease and returns its new expiry. The epoch is unchanged (I5).
 	Renew(ctx context.Context, cmd Renew) (Timestamp, error)

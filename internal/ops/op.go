@@ -29,6 +29,9 @@ func (o *Op) Outcome() error {
 
 // named gives an engine error the name of the operation it failed.
 func named(op string, err error) error {
+	if err == nil {
+		return nil
+	}
 	var e *ff.Error
 	if errors.As(err, &e) && e.Op == "" {
 		n := *e

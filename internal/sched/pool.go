@@ -16,6 +16,7 @@ type waiter struct {
 	want ops.Want
 	err  error
 	done chan struct{}
+	gone bool // it has stopped waiting; guarded by the pool
 }
 
 // pool serves the claims of one set of lanes and capabilities. Its goroutine lives while claims wait.
@@ -53,10 +54,11 @@ func (p *pool) join(w *waiter) {
 	}
 }
 
-// leave withdraws a waiter, unless a pass is serving it.
+// leave withdraws a waiter, unless a pass is serving it: then the end of that pass is its answer.
 func (p *pool) leave(w *waiter) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	w.gone = true
 	i := slices.Index(p.mu.waiting, w)
 	if i < 0 {
 		return false
@@ -130,14 +132,14 @@ func (p *pool) begin() bool {
 	return true
 }
 
-// end answers the waiters that got something, those that would not wait, and on an error all. The others wait on, in
-// front of those that came later.
+// end answers the waiters that got something, those that would not wait or have stopped waiting, and on an error all.
+// The others wait on, in front of those that came later.
 func (p *pool) end(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var again []*waiter
 	for _, w := range p.mu.serving {
-		if err == nil && len(w.want.Got) == 0 && w.want.Claim.Wait > 0 {
+		if err == nil && len(w.want.Got) == 0 && w.want.Claim.Wait > 0 && !w.gone {
 			again = append(again, w)
 			continue
 		}

@@ -1,0 +1,71 @@
+package worker_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+
+	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/worker"
+)
+
+// instant is an engine that has n executions, hands them out at once and stores nothing.
+type instant struct {
+	ff.Service
+	left, unacked atomic.Int64
+	stop          context.CancelFunc
+	task          ff.Claimed
+}
+
+func (s *instant) Claim(ctx context.Context, cmd ff.Claim) ([]ff.Claimed, error) {
+	n := min(int64(cmd.Max), s.left.Load())
+	if n == 0 {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	s.left.Add(-n)
+	claimed := make([]ff.Claimed, n)
+	for i := range claimed {
+		claimed[i] = s.task
+	}
+	return claimed, nil
+}
+
+func (s *instant) RenewMany(_ context.Context, cmds []ff.Renew) ([]ff.RenewResult, error) {
+	return make([]ff.RenewResult, len(cmds)), nil
+}
+
+func (s *instant) Complete(context.Context, ff.Complete) error {
+	if s.unacked.Add(-1) == 0 {
+		s.stop()
+	}
+	return nil
+}
+
+// The cost of the worker itself, per task: claimed, run, completed.
+func BenchmarkTask(b *testing.B) {
+	noop := func(_ context.Context, _ *worker.Task, in []byte) ([]byte, error) { return in, nil }
+	typed := func(_ context.Context, _ *worker.Task, in mail) (receipt, error) { return receipt{}, nil }
+	for name, c := range map[string]struct {
+		slots    int
+		register func(*worker.Worker)
+	}{
+		"bytes/slots=16":   {16, func(w *worker.Worker) { worker.Handle(w, "send", noop) }},
+		"bytes/slots=2000": {2000, func(w *worker.Worker) { worker.Handle(w, "send", noop) }},
+		"json/slots=16":    {16, func(w *worker.Worker) { worker.Handle(w, "send", typed) }},
+	} {
+		b.Run(name, func(b *testing.B) {
+			ctx, stop := context.WithCancel(b.Context())
+			svc := &instant{stop: stop, task: task(1, "send", `{"to":"ann"}`)}
+			svc.left.Store(int64(b.N))
+			svc.unacked.Store(int64(b.N))
+			w := worker.New(svc, worker.Config{Lanes: []ff.LaneID{"mail"}, Concurrency: c.slots})
+			c.register(w)
+			b.ReportAllocs()
+			b.ResetTimer()
+			if err := w.Run(ctx); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}

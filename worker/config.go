@@ -1,0 +1,122 @@
+package worker
+
+import (
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/flowfabric/flowfabric"
+)
+
+// Config says what a worker takes on and how. Only Lanes is required; a zero field means its default.
+type Config struct {
+	// Lanes are where the worker looks for work, in rotation: 1 to [flowfabric.MaxClaimLanes].
+	Lanes []flowfabric.LaneID
+	// WorkerID is the pool this worker belongs to, stable over restarts. Default "worker".
+	WorkerID flowfabric.WorkerID
+	// InstanceID is this process. Default: random, a new one for every call of New.
+	InstanceID flowfabric.WorkerInstanceID
+	// Capabilities are what the worker offers; executions that require others are not handed to it.
+	Capabilities []string
+
+	// Concurrency is how many handlers run at once: 1 to 10,000. Default 16.
+	Concurrency int
+	// Prefetch is how many tasks may be claimed ahead of free slots and wait here, under their leases: at most 1,000.
+	// Default: Concurrency, at most 1,000; negative: none. Prefetching hides the latency of claims from short handlers.
+	// Where handlers run for minutes set it negative: a task that waits here is one an idle worker could have run.
+	Prefetch int
+	// MaxUnacked is how many results may be on their way to storage. A slot whose result would be one more waits.
+	// Default: 4 × Concurrency, at least 64.
+	MaxUnacked int
+
+	// LeaseTTL is how long a lease lasts without renewal, and so how long it takes until the work of a worker that
+	// crashed runs elsewhere: [flowfabric.MinLeaseTTL] to [flowfabric.MaxLeaseTTL]. Default 30 s.
+	LeaseTTL time.Duration
+	// PollWait is how long a claim waits for work at the engine: at most [flowfabric.MaxClaimWait]. Default 30 s.
+	PollWait time.Duration
+	// DrainTimeout is how long handlers may go on once Run was told to stop, before their contexts are cancelled.
+	// Default 30 s; negative: not at all.
+	DrainTimeout time.Duration
+
+	// Middleware wraps every handler; the first is the outermost.
+	Middleware []func(Handler) Handler
+	// Logger hears of lost leases, panics and calls that had to be repeated. Default: discards.
+	Logger *slog.Logger
+}
+
+const (
+	defaultConcurrency  = 16
+	defaultPollWait     = 30 * time.Second
+	defaultDrainTimeout = 30 * time.Second
+	minDefaultUnacked   = 64
+
+	maxConcurrency = 10_000
+	maxPrefetch    = 1000
+)
+
+func (c Config) withDefaults() Config {
+	setDefault(&c.WorkerID, "worker")
+	setDefault(&c.InstanceID, flowfabric.WorkerInstanceID(rand.Text()))
+	setDefault(&c.Concurrency, defaultConcurrency)
+	setDefault(&c.Prefetch, min(c.Concurrency, maxPrefetch))
+	setDefault(&c.MaxUnacked, max(4*c.Concurrency, minDefaultUnacked))
+	setDefault(&c.LeaseTTL, flowfabric.DefaultLeaseTTL)
+	setDefault(&c.PollWait, defaultPollWait)
+	setDefault(&c.DrainTimeout, defaultDrainTimeout)
+	c.Prefetch = max(c.Prefetch, 0)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// validate checks a configuration with its defaults. It fails with [flowfabric.ErrInvalidInput] or
+// [flowfabric.ErrInvalidCapabilities], naming field and bound.
+func (c Config) validate() error {
+	if len(c.Lanes) == 0 || len(c.Lanes) > flowfabric.MaxClaimLanes {
+		return outOfBounds("Lanes", len(c.Lanes), 1, flowfabric.MaxClaimLanes)
+	}
+	for _, lane := range c.Lanes {
+		if err := lane.Validate(); err != nil {
+			return err
+		}
+	}
+	if err := c.WorkerID.Validate(); err != nil {
+		return err
+	}
+	if err := c.InstanceID.Validate(); err != nil {
+		return err
+	}
+	if _, err := flowfabric.NormalizeCapabilities("worker", c.Capabilities); err != nil {
+		return err
+	}
+	switch {
+	case c.Concurrency < 1 || c.Concurrency > maxConcurrency:
+		return outOfBounds("Concurrency", c.Concurrency, 1, maxConcurrency)
+	case c.Prefetch > maxPrefetch:
+		return outOfBounds("Prefetch", c.Prefetch, 0, maxPrefetch)
+	case c.MaxUnacked < 1:
+		return outOfBounds("MaxUnacked", c.MaxUnacked, 1, "any")
+	case c.LeaseTTL < flowfabric.MinLeaseTTL || c.LeaseTTL > flowfabric.MaxLeaseTTL:
+		return outOfBounds("LeaseTTL", c.LeaseTTL, flowfabric.MinLeaseTTL, flowfabric.MaxLeaseTTL)
+	case c.PollWait < 0 || c.PollWait > flowfabric.MaxClaimWait:
+		return outOfBounds("PollWait", c.PollWait, 0, flowfabric.MaxClaimWait)
+	}
+	return nil
+}
+
+func outOfBounds(field string, got, least, most any) error {
+	return &flowfabric.Error{
+		Code:   flowfabric.CodeInvalidInput,
+		Detail: fmt.Sprintf("%s is %v; the bounds are %v to %v", field, got, least, most),
+		Attrs:  map[string]string{"field": field},
+	}
+}

@@ -1,0 +1,131 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/loop"
+)
+
+type action uint8
+
+const (
+	complete action = iota
+	fail
+	delay
+	cancel
+	release
+)
+
+func (a action) String() string {
+	return [...]string{"complete", "fail", "delay", "cancel", "release"}[a]
+}
+
+// outcome is what the engine is to be told of a task.
+type outcome struct {
+	action   action
+	result   []byte                     // of complete
+	reason   string                     // of fail and cancel
+	category flowfabric.FailureCategory // of fail
+	delay    time.Duration              // of delay
+}
+
+// Pauses between reports that did not get through.
+const (
+	firstReportPause   = 50 * time.Millisecond
+	longestReportPause = 5 * time.Second
+)
+
+// settle tells the engine what became of a task and lets go of it. The report is repeated while the lease lasts; the
+// calls are idempotent.
+func (s *session) settle(t *Task, o outcome) {
+	defer s.leases.remove(t)
+	ctx, stop, lost := s.leases.enter(s.base, t, settling)
+	defer stop(nil)
+	if lost != nil {
+		return // it was logged when it was found
+	}
+	if p := s.leases.takeReport(t); p != nil {
+		s.sendReport(ctx, t, *p)
+	}
+	for pause := firstReportPause; ; pause = min(2*pause, longestReportPause) {
+		err := s.send(ctx, t, o)
+		switch loss := lossOf(err); {
+		case err == nil:
+			return
+		case loss != nil:
+			s.logLoss(ctx, t, loss)
+			return
+		case refused(err) && o.action != fail:
+			o = outcome{action: fail, category: flowfabric.FailurePermanent, reason: fmt.Sprintf("%s: %v", o.action, err)}
+			continue
+		case !mayRepeat(err):
+			s.log.ErrorContext(ctx, "the engine refused a report; the lease will run out", s.about(t, o, err)...)
+			return
+		}
+		if ctx.Err() == nil {
+			s.log.WarnContext(ctx, "a report did not get through; it will be repeated", s.about(t, o, err)...)
+		}
+		if !loop.Sleep(ctx, s.clock, loop.Jitter(pause), nil) {
+			if errors.Is(context.Cause(ctx), ErrShutdown) { // a lost lease was logged when it was found
+				s.log.WarnContext(ctx, "a report was given up", s.about(t, o, err)...)
+			}
+			return
+		}
+	}
+}
+
+// send makes the call that tells the outcome.
+func (s *session) send(ctx context.Context, t *Task, o outcome) (err error) {
+	id, fence := t.ID(), t.Fence()
+	switch o.action {
+	case complete:
+		return s.svc.Complete(ctx, flowfabric.Complete{
+			ExecutionID: id, Fence: fence, Result: o.result, ResultEncoding: t.resultEncoding,
+		})
+	case fail:
+		_, err = s.svc.Fail(ctx, flowfabric.Fail{
+			ExecutionID: id, Fence: fence,
+			Reason:   clip(o.reason, flowfabric.MaxReasonBytes),
+			Category: flowfabric.FailureCategory(clip(string(o.category), flowfabric.MaxNameBytes)),
+		})
+		return err
+	case cancel:
+		_, err = s.svc.Cancel(ctx, flowfabric.Cancel{
+			ExecutionID: id, Fence: fence, Source: flowfabric.SourceWorker,
+			Reason: clip(o.reason, flowfabric.MaxReasonBytes),
+		})
+		return err
+	case delay:
+		if o.delay > 0 {
+			_, err = s.svc.Delay(ctx, flowfabric.Delay{ExecutionID: id, Fence: fence, For: o.delay})
+			return err
+		}
+	case release:
+	}
+	return s.svc.Release(ctx, flowfabric.Release{ExecutionID: id, Fence: fence})
+}
+
+// sendReport tells the last progress before the task ends. It is tried once: the outcome matters more.
+func (s *session) sendReport(ctx context.Context, t *Task, p flowfabric.Progress) {
+	err := s.svc.UpdateProgress(ctx, flowfabric.UpdateProgress{ExecutionID: t.ID(), Fence: t.Fence(), Progress: p})
+	if err != nil {
+		s.log.DebugContext(ctx, "the last progress was not recorded", "execution_id", t.ID(), "error", err)
+	}
+}
+
+func (s *session) about(t *Task, o outcome, err error) []any {
+	return []any{"execution_id", t.ID(), "kind", t.Kind(), "report", o.action.String(), "error", err}
+}
+
+// logLoss says once that a lease is gone.
+func (s *session) logLoss(ctx context.Context, t *Task, loss error) {
+	if errors.Is(loss, ErrCancelled) {
+		s.log.InfoContext(ctx, "execution cancelled; its result is dropped", "execution_id", t.ID(), "kind", t.Kind(), "error", loss)
+		return
+	}
+	s.log.WarnContext(ctx, "lease lost; the result is dropped", "execution_id", t.ID(), "kind", t.Kind(), "error", loss)
+}

@@ -1,0 +1,94 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/loop"
+)
+
+// unknownKindDelay is for how long a worker sends away what it has no handler for.
+const unknownKindDelay = 10 * time.Second
+
+// start runs a task in a slot, on a goroutine that has run others before if one is idle: its stack has grown already, which
+// a new one's would have to, at about 1 µs a task.
+func (s *session) start(t *Task) {
+	select {
+	case s.idle <- t:
+	default:
+		go func() {
+			for s.work(t); ; s.work(t) {
+				select {
+				case t = <-s.idle:
+				case <-s.ended:
+					return
+				}
+			}
+		}()
+	}
+}
+
+// work runs the handler of a task in a slot, hands the slot on and stays to see the result acknowledged.
+func (s *session) work(t *Task) {
+	o := outcome{action: fail, category: flowfabric.FailureTransient, reason: "the handler ended its goroutine"}
+	defer func() { // deferred, so that a handler that calls runtime.Goexit does not keep its slot
+		s.unacked <- struct{}{}
+		if next := s.queue.next(); next != nil {
+			s.start(next)
+		}
+		s.settle(t, o)
+		<-s.unacked
+	}()
+	ctx, stop, lost := s.leases.enter(context.WithValue(s.base, taskKey{}, t), t, running)
+	defer stop(nil)
+	if lost == nil {
+		o = s.handle(ctx, t)
+	}
+}
+
+// handle runs the handler and says what follows from how it ended.
+func (s *session) handle(ctx context.Context, t *Task) (o outcome) {
+	h, known := s.handlers[t.Kind()]
+	if !known {
+		s.log.WarnContext(ctx, "no handler for the kind of a task; it is delayed",
+			"execution_id", t.ID(), "kind", t.Kind(), "delay", unknownKindDelay)
+		return outcome{action: delay, delay: loop.Jitter(unknownKindDelay)}
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			stack := debug.Stack()
+			s.log.ErrorContext(ctx, "handler panicked", "execution_id", t.ID(), "kind", t.Kind(), "panic", v, "stack", string(stack))
+			o = outcome{action: fail, category: FailurePanic, reason: fmt.Sprintf("panic: %v\n\n%s", v, stack)}
+		}
+	}()
+	result, err := h(ctx, t)
+	return outcomeOf(ctx, result, err)
+}
+
+// outcomeOf reads the answer of a handler that ran under ctx.
+func outcomeOf(ctx context.Context, result []byte, err error) outcome {
+	if err == nil {
+		return outcome{action: complete, result: result}
+	}
+	var (
+		later *delayed
+		end   *cancelled
+		f     *failure
+	)
+	switch {
+	case errors.As(err, &later):
+		return outcome{action: delay, delay: later.d}
+	case errors.As(err, &end):
+		return outcome{action: cancel, reason: end.reason}
+	case errors.Is(context.Cause(ctx), ErrShutdown) && (errors.Is(err, context.Canceled) || errors.Is(err, ErrShutdown)):
+		return outcome{action: release}
+	case errors.As(err, &f) && f.category != "":
+		return outcome{action: fail, category: f.category, reason: err.Error()}
+	default:
+		return outcome{action: fail, category: flowfabric.FailureTransient, reason: err.Error()}
+	}
+}
