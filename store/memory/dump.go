@@ -1,0 +1,57 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+// Dump implements [store.Dumper]. It covers all shards, as of one instant; records come in order of their keys.
+func (s *Store) Dump(ctx context.Context) (*store.Dump, error) {
+	ses, err := s.begin(ctx, 0, len(s.shards))
+	if err != nil {
+		return nil, err
+	}
+	defer ses.Close()
+	d := &store.Dump{Now: ses.now}
+	for _, sh := range ses.held {
+		sh.dump(d)
+	}
+	slices.SortFunc(d.Executions, func(x, y *record.Execution) int { return x.ID.Compare(y.ID) })
+	slices.SortFunc(d.Attempts, func(x, y *record.Attempt) int {
+		return cmp.Or(x.ExecutionID.Compare(y.ExecutionID), cmp.Compare(x.Index, y.Index))
+	})
+	slices.SortFunc(d.Idempotency, func(x, y *record.Idempotency) int {
+		return cmp.Or(cmp.Compare(x.Key.Namespace, y.Key.Namespace), cmp.Compare(x.Key.Key, y.Key.Key))
+	})
+	slices.SortFunc(d.Routes, func(x, y *record.Route) int {
+		return cmp.Or(cmp.Compare(x.Lane, y.Lane), cmp.Compare(x.ID, y.ID), cmp.Compare(x.Partition.Index, y.Partition.Index))
+	})
+	slices.SortFunc(d.Ready, compareReady)
+	slices.SortFunc(d.Due, compareDue)
+	return d, nil
+}
+
+func (sh *shard) dump(d *store.Dump) {
+	d.Executions = slices.AppendSeq(d.Executions, maps.Values(sh.executions))
+	for _, list := range sh.attempts {
+		d.Attempts = append(d.Attempts, list...)
+	}
+	d.Idempotency = slices.AppendSeq(d.Idempotency, maps.Values(sh.idempotency))
+	for _, list := range sh.routes {
+		d.Routes = append(d.Routes, list...)
+	}
+	d.Events = append(d.Events, slices.Concat(sh.events...)...)
+	sh.ready.Ascend(func(entry store.ReadyEntry) bool {
+		d.Ready = append(d.Ready, entry)
+		return true
+	})
+	sh.due.Ascend(func(entry store.DueEntry) bool {
+		d.Due = append(d.Due, entry)
+		return true
+	})
+}

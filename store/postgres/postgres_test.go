@@ -1,0 +1,192 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/goleak"
+
+	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/postgres"
+	"github.com/flowfabric/flowfabric/store/storetest"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		dropTemplate()
+		os.Exit(code)
+	}))
+}
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, storetest.Harness{
+		Open: func(t testing.TB, clock store.Clock) store.Store {
+			return open(t, migrated(t), &postgres.Config{Clock: clock})
+		},
+		Reopen: func(t testing.TB, s store.Store, clock store.Clock) store.Store {
+			url := urlOf(s)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return open(t, url, &postgres.Config{Clock: clock})
+		},
+	})
+}
+
+// The store on a caller's pool passes the same suite: it does without settings of its connections.
+func TestStore_FromPool(t *testing.T) {
+	storetest.Run(t, storetest.Harness{
+		Open: func(t testing.TB, clock store.Clock) store.Store {
+			s, err := postgres.FromPool(pool(t, migrated(t), 4), &postgres.Config{Clock: clock})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+	})
+}
+
+// urls remembers where stores live, for Reopen.
+var urls sync.Map
+
+func urlOf(s store.Store) string {
+	url, _ := urls.Load(s)
+	return url.(string)
+}
+
+func open(t testing.TB, url string, cfg *postgres.Config) *postgres.Store {
+	t.Helper()
+	s, err := postgres.Open(t.Context(), url, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	urls.Store(store.Store(s), url)
+	t.Cleanup(func() {
+		urls.Delete(store.Store(s))
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func pool(t testing.TB, url string, conns int32) *pgxpool.Pool {
+	t.Helper()
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.MaxConns = conns
+	p, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// server returns the URL of a throwaway server on which the tests may do anything.
+func server(t testing.TB) string {
+	t.Helper()
+	url := os.Getenv("FF_PG_TEST_URL")
+	if url == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("FF_PG_TEST_URL is not set")
+		}
+		t.Skip("FF_PG_TEST_URL is not set")
+	}
+	return url
+}
+
+var databases atomic.Int64
+
+// empty returns the URL of a new database, which is dropped at the end of the test.
+func empty(t testing.TB) string { return database(t, "template0") }
+
+// migrated returns the URL of a new database with the schema.
+func migrated(t testing.TB) string {
+	t.Helper()
+	template.once.Do(func() { template.name, template.err = makeTemplate(t) })
+	if template.err != nil {
+		t.Fatal(template.err)
+	}
+	return database(t, template.name)
+}
+
+func database(t testing.TB, from string) string {
+	t.Helper()
+	name := fmt.Sprintf("ff_test_%d_%d", os.Getpid(), databases.Add(1))
+	run(t, server(t), fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, from))
+	t.Cleanup(func() { run(t, server(t), fmt.Sprintf("DROP DATABASE %s WITH (FORCE)", name)) })
+	return withDatabase(t, server(t), name)
+}
+
+// template is a migrated database that the others are copied from.
+var template struct {
+	once sync.Once
+	name string
+	url  string
+	err  error
+}
+
+func makeTemplate(t testing.TB) (string, error) {
+	template.url = server(t)
+	name := fmt.Sprintf("ff_test_%d_template", os.Getpid())
+	run(t, template.url, "CREATE DATABASE "+name+" TEMPLATE template0")
+	p, err := pgxpool.New(context.Background(), withDatabase(t, template.url, name))
+	if err != nil {
+		return "", err
+	}
+	defer p.Close()
+	return name, postgres.Migrate(context.Background(), p)
+}
+
+func dropTemplate() {
+	if template.name == "" {
+		return
+	}
+	ctx := context.Background()
+	c, err := pgx.Connect(ctx, template.url)
+	if err != nil {
+		return
+	}
+	defer c.Close(ctx)
+	_, _ = c.Exec(ctx, "DROP DATABASE "+template.name)
+}
+
+func withDatabase(t testing.TB, url, name string) string {
+	t.Helper()
+	at := strings.LastIndex(url, "/")
+	if at < len("postgres://") {
+		t.Fatalf("FF_PG_TEST_URL is %q; want postgres://user@host:port/database", url)
+	}
+	rest := url[at+1:]
+	query := ""
+	if q := strings.Index(rest, "?"); q >= 0 {
+		query = rest[q:]
+	}
+	return url[:at+1] + name + query
+}
+
+// run executes statements on a connection of their own.
+func run(t testing.TB, url string, statements ...string) {
+	t.Helper()
+	ctx := context.Background()
+	c, err := pgx.Connect(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(ctx)
+	for _, sql := range statements {
+		if _, err := c.Exec(ctx, sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+}

@@ -1,0 +1,116 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store"
+)
+
+// session is one transaction. It holds no connection until it has something to ask, so that a batch which reads nothing
+// is one round trip from BEGIN to COMMIT.
+type session struct {
+	st    *Store
+	c     *conn
+	open  bool // a transaction is under way
+	taken taken
+	stale bool // the queues held entries that no record stands behind
+}
+
+// maxClockAge is how old a reading of the server's clock may get before the next round trip takes another.
+const maxClockAge = time.Second
+
+// begin opens a session. It asks the server for nothing but, once in the life of a store, its clock.
+func (st *Store) begin(ctx context.Context) (store.Session, error) {
+	s := &session{st: st}
+	if s.Now() != 0 {
+		return s, nil
+	}
+	if err := s.readClock(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *session) readClock(ctx context.Context) error {
+	t, err := s.startTrip(ctx)
+	if err != nil {
+		return err
+	}
+	s.sendClock(t)
+	return classify("read the clock", t.run(), notSent)
+}
+
+// startTrip takes a connection if there is none yet.
+func (s *session) startTrip(ctx context.Context) (*trip, error) {
+	if s.c == nil {
+		c, err := s.st.acquire(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.c = c
+	}
+	return s.c.startTrip(ctx), nil
+}
+
+// sendBegin opens the transaction unless it is open. The server's clock stands still in a transaction, so it can only be
+// read here.
+func (s *session) sendBegin(t *trip, begin *statement, readClock bool) {
+	if s.open {
+		return
+	}
+	s.open = true
+	t.send(begin, nil, nil)
+	s.sendSettings(t)
+	if readClock {
+		s.sendClock(t)
+	}
+}
+
+// sendSettings makes the planner settings hold for the transaction, if the connections do not have them of their own.
+func (s *session) sendSettings(t *trip) {
+	if s.st.borrowed {
+		t.send(settingsStatement, nil, nil)
+	}
+}
+
+func (s *session) sendClock(t *trip) {
+	if s.st.cfg.Clock == nil {
+		t.send(clockStatement, nil, func(values [][]byte) error {
+			s.st.clock.observe(flowfabric.Timestamp(intOf(values[0])))
+			return nil
+		})
+	}
+}
+
+// Now implements [store.Session].
+func (s *session) Now() flowfabric.Timestamp {
+	if s.st.cfg.Clock != nil {
+		return s.st.cfg.Clock()
+	}
+	now, _ := s.st.clock.estimate()
+	return now
+}
+
+// Close implements [store.Session].
+func (s *session) Close() {
+	if s.c == nil {
+		return
+	}
+	const patience = 5 * time.Second
+	if s.open && !s.c.pg.IsClosed() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if s.stale && s.c.pg.TxStatus() == 'T' {
+			_ = s.Commit(ctx, &store.Changes{}) // what is stale would be in the way of the next session
+		}
+		if s.open {
+			t := s.c.startTrip(ctx)
+			t.send(rollbackStatement, nil, nil)
+			_ = t.run() // a connection that cannot roll back is dropped by the pool
+		}
+	}
+	s.c.release()
+}

@@ -1,0 +1,186 @@
+package postgres
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/flowfabric/flowfabric/internal/sqlstore"
+)
+
+// verb is what a set-based statement does with its rows.
+type verb uint8
+
+const (
+	insert  verb = iota // fails with codeUnique on a row that exists
+	ensure              // inserts, leaving alone what exists
+	replace             // inserts or overwrites
+	update              // overwrites, each row guarded by its version
+	remove              // deletes by the whole row; what is absent is no error
+)
+
+// shape is all that decides the text of a set-based statement.
+type shape struct {
+	verb    verb
+	table   string
+	set     sqlstore.ColumnSet // columns that are sent
+	uniform sqlstore.ColumnSet // of these, columns sent as one value, because all rows share it
+}
+
+// maxShapes bounds the statements a connection has to keep. Real work has a few dozen shapes; beyond the bound all
+// columns are sent as arrays, which costs more and needs one shape for each verb and table.
+const maxShapes = 256
+
+// shapes holds the statements made so far.
+type shapes struct {
+	mu     sync.RWMutex
+	byWhat map[shape]*statement
+}
+
+// statementFor returns the statement for a shape of t, nil when there are too many to add another.
+func statementFor[R any](s *shapes, t *sqlstore.Table[R], sh shape, isLast bool) *statement {
+	s.mu.RLock()
+	st := s.byWhat[sh]
+	s.mu.RUnlock()
+	if st != nil {
+		return st
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.byWhat) >= maxShapes && !isLast {
+		return nil
+	}
+	if s.byWhat == nil {
+		s.byWhat = make(map[shape]*statement)
+	}
+	st = newStatement(textOf(t, sh))
+	s.byWhat[sh] = st
+	return st
+}
+
+// textOf writes the statement. Parameters are the columns of the set in order and, for an update, the number of rows.
+//
+// Rows are looked up in a LATERAL behind OFFSET 0, which the planner cannot turn round: whatever it believes about the
+// size of the table, the rows lead and the index follows.
+func textOf[R any](t *sqlstore.Table[R], sh shape) string {
+	w := shapeWriter{sh: sh}
+	for i := range t.Columns {
+		if sh.set.Has(i) {
+			w.column(t.Columns[i].Name, t.Columns[i].Kind, i < t.Keys, sh.uniform.Has(i))
+		}
+	}
+	switch sh.verb {
+	case update:
+		return w.update()
+	case remove:
+		return w.remove()
+	case ensure:
+		return w.insert() + ` ON CONFLICT DO NOTHING`
+	case replace:
+		var set []string
+		for _, c := range t.Columns[t.Keys:] {
+			set = append(set, c.Name+` = excluded.`+c.Name) // the default, NULL, where a column was not sent
+		}
+		return w.insert() + ` ON CONFLICT (` + joinNames(t.Columns[:t.Keys]) + `) DO UPDATE SET ` + strings.Join(set, `, `)
+	default:
+		return w.insert()
+	}
+}
+
+func joinNames[R any](columns []sqlstore.Column[R]) string {
+	names := make([]string, len(columns))
+	for i := range columns {
+		names[i] = columns[i].Name
+	}
+	return strings.Join(names, `, `)
+}
+
+// shapeWriter collects the parts of a statement.
+type shapeWriter struct {
+	sh       shape
+	params   int
+	names    []string // of all columns
+	values   []string // of all columns, over u
+	keys     []string // conditions on r
+	set      []string // assignments to c, over u
+	arrays   []string // parameters to unnest
+	unnested []string // names of these
+}
+
+func (w *shapeWriter) column(name string, kind sqlstore.Kind, isKey, isUniform bool) {
+	w.params++
+	param := fmt.Sprintf("$%d::%s", w.params, typeOf(kind).name)
+	value := param
+	if !isUniform {
+		w.arrays = append(w.arrays, param+"[]")
+		w.unnested = append(w.unnested, name)
+		value = "u." + name
+	}
+	if kind == sqlstore.List {
+		value = `string_to_array(` + value + `, ',')`
+	}
+	w.names = append(w.names, name)
+	w.values = append(w.values, value)
+	switch {
+	case isKey:
+		w.keys = append(w.keys, `r.`+name+` = `+value)
+	case name == "version" && w.sh.verb == update:
+		w.keys = append(w.keys, `r.version = `+value+` - 1`)
+		w.set = append(w.set, `version = c.version + 1`)
+	case kind == sqlstore.Merge:
+		// terminal_outcome is what a row written by hand may carry; a column of its own has replaced it.
+		w.set = append(w.set, name+` = (c.`+name+` - 'terminal_outcome') || `+value)
+	default:
+		w.set = append(w.set, name+` = `+value)
+	}
+}
+
+// rows is the FROM clause over the arrays; a single row of single values needs none.
+func (w *shapeWriter) rows() string {
+	if len(w.arrays) == 0 {
+		return ``
+	}
+	return `unnest(` + strings.Join(w.arrays, `, `) + `) u(` + strings.Join(w.unnested, `, `) + `)`
+}
+
+func (w *shapeWriter) insert() string {
+	sql := `INSERT INTO ` + w.sh.table + ` (` + strings.Join(w.names, `, `) + `) SELECT ` + strings.Join(w.values, `, `)
+	if rows := w.rows(); rows != `` {
+		sql += ` FROM ` + rows
+	}
+	return sql
+}
+
+// find looks the rows up by key.
+func (w *shapeWriter) find() string {
+	return `(SELECT r.ctid FROM ` + w.sh.table + ` r WHERE ` + strings.Join(w.keys, ` AND `) + ` OFFSET 0)`
+}
+
+// update fails with codeGuard unless it reaches as many rows as the last parameter says. A row that changed after it was
+// found is found changed by its version: the server checks the condition on c again.
+func (w *shapeWriter) update() string {
+	guard := fmt.Sprintf(`SELECT ff_guard(count(*), $%d::bigint) FROM w`, w.params+1)
+	sql := `WITH w AS (UPDATE ` + w.sh.table + ` c SET ` + strings.Join(w.set, `, `)
+	if rows := w.rows(); rows != `` {
+		return sql + ` FROM (SELECT u.*, f.ctid AS row_at FROM ` + rows + ` CROSS JOIN LATERAL ` + w.find() +
+			` f) u WHERE c.ctid = u.row_at AND ` + w.recheck() + ` RETURNING 1) ` + guard
+	}
+	return sql + ` WHERE ` + strings.ReplaceAll(strings.Join(w.keys, ` AND `), `r.`, `c.`) + ` RETURNING 1) ` + guard
+}
+
+func (w *shapeWriter) recheck() string {
+	for _, k := range w.keys {
+		if strings.HasPrefix(k, `r.version `) {
+			return `c` + k[1:]
+		}
+	}
+	return `true`
+}
+
+func (w *shapeWriter) remove() string {
+	sql := `DELETE FROM ` + w.sh.table + ` WHERE ctid = ANY (ARRAY(`
+	if rows := w.rows(); rows != `` {
+		return sql + `SELECT f.ctid FROM ` + rows + ` CROSS JOIN LATERAL ` + w.find() + ` f))`
+	}
+	return sql + w.find()[1:len(w.find())-1] + `))`
+}

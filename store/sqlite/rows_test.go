@@ -1,0 +1,121 @@
+package sqlite
+
+import (
+	"encoding/hex"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+// rows_test is about what other programs do to the file with SQL.
+
+func blob(id ff.ExecutionID) string {
+	u := id.UUID()
+	return "x'" + hex.EncodeToString(u[:]) + "'"
+}
+
+func TestHandWrittenRow_IsReadAndWritten(t *testing.T) {
+	path := newPath(t)
+	s := open(t, path, nil)
+	bare, nulls := newID(), newID()
+	script(t, path, fmt.Sprintf(`
+		INSERT INTO ff_exec_core (partition_key, execution_id, lane_id, lifecycle_phase, raw_fields)
+			VALUES (7, %s, 'mail', 'runnable', '{"note": "kept", "replay_count": 2}');
+		INSERT INTO ff_exec_core (partition_key, execution_id, required_capabilities, route, ready, priority, raw_fields)
+			VALUES (7, %s, NULL, NULL, NULL, NULL, 'no json')`, blob(bare), blob(nulls)))
+
+	want := &record.Execution{ID: bare, Version: 1, Lane: "mail", ReplayCount: 2}
+	want.State.Phase, want.State.BlockingReason, want.State.Outcome = "runnable", "none", "none"
+	if diff := cmp.Diff(want, stored(t, s, bare), cmp.AllowUnexported(ff.ExecutionID{})); diff != "" {
+		t.Errorf("row (-want +got):\n%s", diff)
+	}
+	for _, id := range []ff.ExecutionID{bare, nulls} {
+		apply(t, s, put(id, func(e *record.Execution) *record.Execution {
+			n := *e
+			n.Ready, n.ReplayCount = true, e.ReplayCount+1
+			return &n
+		}))
+	}
+	for id, want := range map[ff.ExecutionID]string{
+		bare:  `{"note":"kept","replay_count":3}`,
+		nulls: `{"replay_count":1}`,
+	} {
+		if got := ask(t, path, "SELECT raw_fields FROM ff_exec_core WHERE execution_id = "+blob(id)); got != want {
+			t.Errorf("raw_fields %s; want %s", got, want)
+		}
+	}
+}
+
+func TestStaleIndexEntries_AreSkippedAndRemoved(t *testing.T) {
+	for name, sql := range map[string]string{
+		"the record is not ready or due":   "UPDATE ff_exec_core SET ready = NULL, due_at_ms = NULL",
+		"the record is ready and due anew": "UPDATE ff_exec_core SET priority = 9, due_at_ms = 60",
+		"there is no record":               "DELETE FROM ff_exec_core",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newPath(t)
+			s := open(t, path, &Config{Clock: func() ff.Timestamp { return 100 }})
+			stale, valid := newID(), newID()
+			apply(t, s, submit(stale))
+			script(t, path, sql)
+			apply(t, s, submit(valid))
+
+			var claimable, due []*record.Execution
+			apply(t, s, &store.Unit{
+				Reads: store.Reads{
+					Claimable: []store.ClaimQuery{{Lane: "mail", Routes: []int64{0}, Limit: 10}},
+				},
+				Decide: func(tx *store.Tx) error { claimable = tx.Claimable(0); return nil },
+			})
+			apply(t, s, &store.Unit{
+				Reads:  store.Reads{Due: []store.DueQuery{{Limit: 10}}},
+				Decide: func(tx *store.Tx) error { due = tx.Due(0); return nil },
+			})
+			for what, list := range map[string][]*record.Execution{"claimable": claimable, "due": due} {
+				if len(list) != 1 || list[0].ID != valid {
+					t.Errorf("%s: %v; want only %s", what, list, valid)
+				}
+			}
+			d, err := s.Dump(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(d.Ready) != 1 || len(d.Due) != 1 {
+				t.Errorf("%d ready and %d due entries are left; want one of each", len(d.Ready), len(d.Due))
+			}
+		})
+	}
+}
+
+func TestUpdates_AreWrittenWhateverTheirNumberOfShapes(t *testing.T) {
+	s := open(t, newPath(t), nil)
+	id := newID()
+	apply(t, s, submit(id))
+	want := *ready(id)
+	for i := range 2 * maxUpdates { // each sets or clears another combination of fields
+		flip := func(bit int, field *ff.Timestamp) {
+			if i>>bit&1 == 1 {
+				*field += 1
+			}
+		}
+		flip(0, &want.DelayUntil)
+		flip(1, &want.StartedAt)
+		flip(2, &want.CompletedAt)
+		flip(3, &want.LeaseAcquiredAt)
+		flip(4, &want.LeaseRenewedAt)
+		flip(5, &want.LeaseExpiresAt)
+		flip(6, &want.AttemptStartedAt)
+		next := want
+		apply(t, s, put(id, func(*record.Execution) *record.Execution { return &next }))
+	}
+	want.Version = 2*maxUpdates + 1
+	want.State.BlockingReason, want.State.Outcome = "", ""
+	if diff := cmp.Diff(&want, stored(t, s, id), cmp.AllowUnexported(ff.ExecutionID{})); diff != "" {
+		t.Errorf("row (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,88 @@
+package sqlite
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/flowfabric/flowfabric/internal/clock"
+	"github.com/flowfabric/flowfabric/store"
+)
+
+// watchInterval is how often a watch looks. A look costs a few microseconds and no I/O.
+const watchInterval = 100 * time.Millisecond
+
+// Watch implements [store.Store]. SQLite does not tell what other connections commit, only that they did: wakes name no
+// lane. It is asked on the connection that writes, so that this store's own commits do not count. The channel is also
+// closed when the store closes.
+func (s *Store) Watch(ctx context.Context) (<-chan store.Wake, error) {
+	watchers := s.joinWatchers()
+	if watchers == nil {
+		return nil, store.ErrClosed
+	}
+	wakes := make(chan store.Wake, 1)
+	go func() {
+		defer watchers.Done()
+		defer close(wakes)
+		s.watch(ctx, wakes)
+	}()
+	return wakes, nil
+}
+
+// watch runs until ctx ends or the store closes.
+func (s *Store) watch(ctx context.Context, wakes chan<- store.Wake) {
+	wall := clock.Real()
+	var seen int64
+	for {
+		// A look that fails shows nothing; the next one may.
+		if version, err := s.look(ctx); err == nil && version != seen {
+			if seen != 0 {
+				select {
+				case wakes <- store.Wake{}:
+				default: // one is waiting already
+				}
+			}
+			seen = version
+		}
+		t := wall.NewTimer(watchInterval)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-s.closing:
+			t.Stop()
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// look returns the version of the data as other connections have changed it.
+func (s *Store) look(ctx context.Context) (int64, error) {
+	c, err := s.writer.take(ctx)
+	if err != nil {
+		return 0, err
+	}
+	version, err := c.dataVersion()
+	s.writer.put(c, true)
+	return version, err
+}
+
+// joinWatchers counts one more watch; nil means that the store is closed.
+func (s *Store) joinWatchers() *sync.WaitGroup {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.watchers != nil {
+		s.mu.watchers.Add(1)
+	}
+	return s.mu.watchers
+}
+
+// awaitWatchers lets no more watches begin and waits for those that run.
+func (s *Store) awaitWatchers() {
+	s.mu.Lock()
+	watchers := s.mu.watchers
+	s.mu.watchers = nil
+	s.mu.Unlock()
+	watchers.Wait()
+}

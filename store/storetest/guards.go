@@ -1,0 +1,265 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+var guardTests = []behaviour{
+	{"TrueBeliefIsWrittenOver", testTrueBelief},
+	{"StaleBeliefIsFoundByTheWrite", testStaleBelief},
+	{"BelievedAbsentExecutionThatExistsIsFound", testBelievedAbsent},
+	{"BelievedExecutionThatIsAbsentIsFound", testBelievedPresent},
+	{"ErrorDecidedOnABeliefIsNotTrusted", testErrorOnBelief},
+	{"SilenceDecidedOnABeliefIsNotTrusted", testSilenceOnBelief},
+	{"StaleBeliefOfOneUnitLeavesTheOthers", testStaleBeliefInABatch},
+	{"StaleBeliefWritesNothingTwice", testConflictWritesNothing},
+	{"ConcurrentUpdatesAreAllKept", testConcurrentUpdates},
+	{"ConcurrentInsertsOfAKeyHaveOneWinner", testConcurrentKeys},
+}
+
+// believing makes the unit take e for what is stored under an id.
+func believing(u *store.Unit, id ff.ExecutionID, e *record.Execution) *store.Unit {
+	u.Assume = func(asked ff.ExecutionID) (*record.Execution, bool) {
+		if asked != id {
+			return nil, false
+		}
+		return e, true
+	}
+	return u
+}
+
+// addPriority writes the execution with its priority raised. An absent one is made.
+func addPriority(n int, by int) *store.Unit {
+	return unit(reads(id(n)), func(tx *store.Tx) error {
+		x := waiting(n, priority(by))
+		if old := tx.Execution(id(n)); old != nil {
+			*x = *old
+			x.Priority += by
+		}
+		tx.PutExecution(x)
+		tx.PutAttempt(&record.Attempt{ExecutionID: id(n), Index: x.Priority})
+		tx.Append(record.Event{Family: record.FamilyOperator, Type: fmt.Sprintf("priority is %d", x.Priority), ExecutionID: id(n), At: tx.Now()})
+		return nil
+	})
+}
+
+// expectPriority checks that one history, and nothing else, led to an execution.
+func (e *env) expectPriority(n int, version int64, history ...int) {
+	e.Helper()
+	got := e.get(id(n))
+	if got == nil || got.Version != version || got.Priority != history[len(history)-1] {
+		e.Errorf("execution %d: %+v, want version %d, priority %d", n, got, version, history[len(history)-1])
+	}
+	var attempts, wantAttempts []int
+	var events, wantEvents []string
+	for _, p := range history {
+		wantAttempts = append(wantAttempts, p)
+		wantEvents = append(wantEvents, fmt.Sprintf("priority is %d", p))
+	}
+	d := e.dump()
+	for _, a := range d.Attempts {
+		if a.ExecutionID == id(n) {
+			attempts = append(attempts, a.Index)
+		}
+	}
+	for _, ev := range d.Events {
+		if ev.ExecutionID == id(n) {
+			events = append(events, ev.Type)
+		}
+	}
+	e.equal("attempts", attempts, wantAttempts)
+	e.equal("events", events, wantEvents)
+}
+
+func testTrueBelief(e *env) {
+	created := addPriority(1, 1)
+	e.do(believing(created, id(1), nil))
+	e.equal("what the unit wrote", created.Wrote[0].Version, int64(1))
+	raised := addPriority(1, 10)
+	e.do(believing(raised, id(1), created.Wrote[0]))
+	e.equal("what the unit wrote", raised.Wrote[0].Version, int64(2))
+	e.equal("the execution", e.get(id(1)), raised.Wrote[0])
+	e.expectPriority(1, 2, 1, 11)
+}
+
+func testStaleBelief(e *env) {
+	first := addPriority(1, 1)
+	e.do(first)
+	e.do(addPriority(1, 10))
+	late := addPriority(1, 100)
+	e.do(believing(late, id(1), first.Wrote[0]))
+	e.expectPriority(1, 3, 1, 11, 111)
+}
+
+func testBelievedAbsent(e *env) {
+	e.do(addPriority(1, 1))
+	e.do(believing(addPriority(1, 10), id(1), nil))
+	e.expectPriority(1, 2, 1, 11)
+}
+
+func testBelievedPresent(e *env) {
+	ghost := waiting(1, priority(70))
+	ghost.Version = 3
+	e.do(believing(addPriority(1, 1), id(1), ghost))
+	e.expectPriority(1, 1, 1)
+}
+
+// testErrorOnBelief: an error is the answer only if what is stored leads to it.
+func testErrorOnBelief(e *env) {
+	before := addPriority(1, 1)
+	e.do(before)
+	e.do(addPriority(1, 10))
+	tooLow := errors.New("too low")
+	unless := func(n, least int) *store.Unit {
+		return unit(reads(id(n)), func(tx *store.Tx) error {
+			if x := tx.Execution(id(n)); x == nil || x.Priority < least {
+				return tooLow
+			}
+			return nil
+		})
+	}
+	wrong, right, absent := unless(1, 11), unless(1, 12), unless(2, 0)
+	e.apply(
+		believing(wrong, id(1), before.Wrote[0]),
+		believing(right, id(1), before.Wrote[0]),
+		believing(absent, id(2), nil),
+	)
+	for i, c := range []struct {
+		u    *store.Unit
+		want error
+	}{{wrong, nil}, {right, tooLow}, {absent, tooLow}} {
+		if !errors.Is(c.u.Err, c.want) {
+			e.Errorf("unit %d: %v, want %v", i, c.u.Err, c.want)
+		}
+	}
+	e.expectPriority(1, 2, 1, 11)
+}
+
+func testSilenceOnBelief(e *env) {
+	before := addPriority(1, 1)
+	e.do(before)
+	e.do(addPriority(1, 10))
+	saw := 0
+	e.do(believing(unit(reads(id(1)), func(tx *store.Tx) error {
+		saw = tx.Execution(id(1)).Priority
+		return nil
+	}), id(1), before.Wrote[0]))
+	e.equal("what the unit saw last", saw, 11)
+}
+
+func testStaleBeliefInABatch(e *env) {
+	stale := addPriority(1, 1)
+	e.do(stale, addPriority(2, 2), addPriority(3, 3))
+	e.do(addPriority(1, 10))
+	e.do(
+		addPriority(2, 20),
+		believing(addPriority(1, 100), id(1), stale.Wrote[0]),
+		addPriority(3, 30),
+		believing(addPriority(4, 4), id(4), nil),
+		addPriority(1, 1000), // decided on what the unit before it wrote
+	)
+	e.expectPriority(1, 3, 1, 11, 111, 1111)
+	e.expectPriority(2, 2, 2, 22)
+	e.expectPriority(3, 2, 3, 33)
+	e.expectPriority(4, 1, 4)
+}
+
+// testConflictWritesNothing: what a refused commit carried besides the stale record is not there either.
+func testConflictWritesNothing(e *env) {
+	before := addPriority(1, 1)
+	e.do(before)
+	e.do(addPriority(1, 10))
+	runs := 0
+	u := unit(reads(id(1), id(2)), func(tx *store.Tx) error {
+		runs++
+		n := *tx.Execution(id(1))
+		n.Priority++
+		tx.PutExecution(&n)
+		if runs == 1 { // the belief is about to be found out
+			tx.PutExecution(waiting(2))
+			tx.PutAttempt(&record.Attempt{ExecutionID: id(2)})
+			tx.PutRoute(fullRoute())
+			tx.PutIdempotency(fullIdempotency())
+			tx.Append(fullEvent())
+		}
+		return nil
+	})
+	u.Reads.Idempotency = []record.IdempotencyKey{fullIdempotency().Key}
+	e.do(believing(u, id(1), before.Wrote[0]))
+	if runs < 2 {
+		e.Errorf("the unit ran %d times, want 2 or more", runs)
+	}
+	d := e.dump()
+	e.equal("executions", idsOf(d.Executions), ids(1))
+	e.equal("attempts", len(d.Attempts), 2)
+	e.equal("routes and keys", len(d.Routes)+len(d.Idempotency), 0)
+	e.equal("events", len(d.Events), 2)
+}
+
+func testConcurrentUpdates(e *env) {
+	const writers, rounds = 4, 15
+	e.put(waiting(1))
+	var wg sync.WaitGroup
+	for i := range writers {
+		wg.Go(func() {
+			var last *record.Execution
+			for range rounds {
+				u := updateUnit(id(1), func(n *record.Execution) { n.Priority++ })
+				u.Order = uint64(i)
+				if last != nil {
+					believing(u, id(1), last) // often stale
+				}
+				if err := errors.Join(e.retry(u), u.Err); err != nil {
+					e.Errorf("update: %v", err)
+					return
+				}
+				last = u.Wrote[0]
+			}
+		})
+	}
+	wg.Wait()
+	got := e.get(id(1))
+	e.equal("priority", got.Priority, writers*rounds)
+	e.equal("version", got.Version, int64(1+writers*rounds))
+}
+
+func testConcurrentKeys(e *env) {
+	const submitters, keys = 4, 10
+	var mu sync.Mutex
+	won := map[string]int{}
+	var wg sync.WaitGroup
+	for i := range submitters {
+		wg.Go(func() {
+			for k := range keys {
+				key := record.IdempotencyKey{Namespace: "default", Key: fmt.Sprint(k)}
+				created := false
+				u := unit(store.Reads{Idempotency: []record.IdempotencyKey{key}}, func(tx *store.Tx) error {
+					if created = tx.Idempotency(key) == nil; created {
+						tx.PutIdempotency(&record.Idempotency{Key: key, Partition: homePartition, ExecutionID: id(i), ExpiresAt: start})
+					}
+					return nil
+				})
+				u.Order = uint64(i)
+				if err := errors.Join(e.retry(u), u.Err); err != nil {
+					e.Errorf("insert: %v", err)
+					return
+				}
+				if created {
+					mu.Lock()
+					won[key.Key]++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for k := range keys {
+		e.equal(fmt.Sprintf("winners of key %d", k), won[fmt.Sprint(k)], 1)
+	}
+}
