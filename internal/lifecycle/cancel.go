@@ -19,14 +19,14 @@ func Cancel(e *record.Execution, att *record.Attempt, cmd *ff.Cancel, now ff.Tim
 		}
 		return Change{}, &ff.Error{Code: ff.CodeInvalidInput, Detail: fmt.Sprintf("the execution has ended: it is %s", PublicState(e.State))}
 	}
-	leased := e.State.Ownership == ff.Leased
-	if leased && !privileged(cmd.Source) {
+	// A fence that is given must hold, whatever the phase: who lost the lease has no say any more (I6, I7).
+	if !privileged(cmd.Source) && (e.State.Phase == ff.PhaseActive || !cmd.Fence.IsZero()) {
 		if err := checkFence(e, cmd.Fence, cmd.Source, now); err != nil {
 			return Change{}, err
 		}
 	}
 	on := OnCancel
-	if leased && cmd.Source == ff.SourceWorker {
+	if e.State.Ownership == ff.Leased && cmd.Source == ff.SourceWorker {
 		on = OnWorkerCancel
 	}
 	if e.State.AttemptState == ff.PendingFirstAttempt {

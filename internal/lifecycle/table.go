@@ -34,6 +34,15 @@ var (
 	}
 )
 
+// reasonsBehind says which of gateReasons may stand behind which of gates (chapter 10, section 2.4).
+var reasonsBehind = map[ff.Eligibility][]ff.BlockingReason{
+	ff.BlockedByBudget:    {ff.WaitingForBudget},
+	ff.BlockedByQuota:     {ff.WaitingForQuota},
+	ff.BlockedByRoute:     {ff.WaitingForCapableWorker, ff.WaitingForLocality},
+	ff.BlockedByOperator:  {ff.PausedByOperator, ff.PausedByFlowCancel},
+	ff.BlockedByLaneState: {ff.PausedByPolicy},
+}
+
 func one[T any](v T) []T { return []T{v} }
 
 // Situations is every legal state vector (chapter 10, section 2.5).
@@ -103,7 +112,16 @@ func active(row Row, name string, own ff.Ownership, why ff.BlockingReason, at ff
 func (s *Situation) matches(v ff.StateVector) bool {
 	return slices.Contains(s.Phase, v.Phase) && slices.Contains(s.Ownership, v.Ownership) &&
 		slices.Contains(s.Eligibility, v.Eligibility) && slices.Contains(s.Reason, v.BlockingReason) &&
-		slices.Contains(s.Outcome, v.Outcome) && slices.Contains(s.AttemptState, v.AttemptState)
+		slices.Contains(s.Outcome, v.Outcome) && slices.Contains(s.AttemptState, v.AttemptState) && agree(v)
+}
+
+// agree checks what the columns of a row cannot say: a gate goes with its own reasons, phase cancelled with its outcome.
+func agree(v ff.StateVector) bool {
+	if v.Phase == ff.PhaseCancelled && v.Outcome != ff.OutcomeCancelled {
+		return false
+	}
+	reasons, gated := reasonsBehind[v.Eligibility]
+	return !gated || slices.Contains(reasons, v.BlockingReason)
 }
 
 // SituationOf returns the row a vector is in, nil when it is not legal.

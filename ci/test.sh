@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# usage: ci/test.sh [argument of go test...]
+#
+# Runs tests, all by default, on all stores. RACE=on asks for the race detector, RACE=off does without; by default it is
+# used where the machine can build it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+race=-race
+case ${RACE:-auto} in
+on) ;;
+off) race= ;;
+auto)
+	if ! go build -race runtime/cgo 2>/dev/null; then
+		race=
+		echo "test: no working C compiler, so without the race detector" >&2
+	fi
+	;;
+*)
+	echo "test: RACE is $RACE; it must be on, off or auto" >&2
+	exit 2
+	;;
+esac
+
+if [ $# = 0 ]; then
+	set -- ./...
+fi
+exec ci/servers.sh go test ${race:+"$race"} "$@"
