@@ -197,7 +197,7 @@ func executeOnce(ctx context.Context, units []*Unit, begin func(context.Context)
 		}
 	}
 	for i, u := range units {
-		u.Wrote = states[i].executions
+		u.Wrote = states[i].executions.list
 		for j, e := range u.Wrote {
 			u.Wrote[j] = b.executions[e.ID].current // a later unit may have written it again
 		}
@@ -265,7 +265,7 @@ func (st *unitState) unconfirmed(err error) []flowfabric.ExecutionID {
 	}
 	var out []flowfabric.ExecutionID
 	for _, id := range st.assumed {
-		if !slices.ContainsFunc(st.executions, func(e *record.Execution) bool { return e.ID == id }) {
+		if st.executions.get(id) == nil {
 			out = append(out, id)
 		}
 	}
@@ -281,13 +281,13 @@ func (b *Batch) settle(ids []flowfabric.ExecutionID) {
 
 // merge makes what a unit wrote visible to the later ones.
 func (b *Batch) merge(st *unitState) {
-	for _, e := range st.executions {
+	for _, e := range st.executions.list {
 		put(b.executions, e.ID, e)
 	}
-	for _, a := range st.attemptPuts {
+	for _, a := range st.attemptPuts.list {
 		put(b.attempts, a.Key(), a)
 	}
-	for _, r := range st.idempotency {
+	for _, r := range st.idempotency.list {
 		put(b.idempotency, r.Key, r)
 	}
 	b.newRoutes = append(b.newRoutes, st.routes...)

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/store/record"
@@ -21,13 +22,46 @@ type unitState struct {
 	due       []loadedList
 	attempts  [][]*record.Attempt
 
-	executions  []*record.Execution
-	own         map[flowfabric.ExecutionID]*record.Execution // executions by id, once there are many
-	attemptPuts []*record.Attempt
-	idempotency []*record.Idempotency
+	executions  puts[flowfabric.ExecutionID, record.Execution]
+	attemptPuts puts[record.AttemptKey, record.Attempt]
+	idempotency puts[record.IdempotencyKey, record.Idempotency]
 	routes      []*record.Route
 	events      []record.Event
 	assumed     []flowfabric.ExecutionID // read by Decide, on belief only
+}
+
+// puts are the records of one kind a unit has written, in order; a later write of a key hides an earlier one.
+type puts[K comparable, R any] struct {
+	keys  []K
+	list  []*R
+	byKey map[K]*R // once there are many
+}
+
+// few is up to how many records are scanned rather than indexed.
+const few = 8
+
+func (p *puts[K, R]) add(key K, r *R) {
+	p.keys, p.list = append(p.keys, key), append(p.list, r)
+	if p.byKey != nil {
+		p.byKey[key] = r
+	} else if len(p.list) > few {
+		p.byKey = make(map[K]*R, 4*len(p.list))
+		for i, k := range p.keys {
+			p.byKey[k] = p.list[i]
+		}
+	}
+}
+
+func (p *puts[K, R]) get(key K) *R {
+	if p.byKey != nil {
+		return p.byKey[key]
+	}
+	for i, k := range slices.Backward(p.keys) {
+		if k == key {
+			return p.list[i]
+		}
+	}
+	return nil
 }
 
 type loadedList []flowfabric.ExecutionID
@@ -37,7 +71,7 @@ func (tx *Tx) Now() flowfabric.Timestamp { return tx.batch.now }
 
 // Execution returns an execution named in the unit's Reads, nil when there is none. It panics when id was not read.
 func (tx *Tx) Execution(id flowfabric.ExecutionID) *record.Execution {
-	if e := tx.unit.written(id); e != nil {
+	if e := tx.unit.executions.get(id); e != nil {
 		return e
 	}
 	ent, ok := tx.batch.executions[id]
@@ -50,28 +84,11 @@ func (tx *Tx) Execution(id flowfabric.ExecutionID) *record.Execution {
 	return ent.current
 }
 
-// written returns the unit's own write of an execution. Small units are scanned, large ones indexed.
-func (st *unitState) written(id flowfabric.ExecutionID) *record.Execution {
-	const few = 8
-	if len(st.executions) > few && st.own == nil {
-		st.own = make(map[flowfabric.ExecutionID]*record.Execution, 2*len(st.executions))
-		for _, e := range st.executions {
-			st.own[e.ID] = e
-		}
-	}
-	if st.own != nil {
-		return st.own[id]
-	}
-	for i := len(st.executions) - 1; i >= 0; i-- {
-		if st.executions[i].ID == id {
-			return st.executions[i]
-		}
-	}
-	return nil
-}
-
 // Attempt returns an attempt named in the unit's Reads, nil when there is none. It panics when key was not read.
 func (tx *Tx) Attempt(key record.AttemptKey) *record.Attempt {
+	if a := tx.unit.attemptPuts.get(key); a != nil {
+		return a
+	}
 	ent, ok := tx.batch.attempts[key]
 	if !ok {
 		panic(fmt.Sprintf("store: attempt %d of %s was not named in Reads", key.Index, key.ExecutionID))
@@ -88,6 +105,9 @@ func (tx *Tx) HasAttempt(key record.AttemptKey) bool {
 // Idempotency returns a remembered submission named in the unit's Reads, nil when there is none. It panics when key was
 // not read.
 func (tx *Tx) Idempotency(key record.IdempotencyKey) *record.Idempotency {
+	if r := tx.unit.idempotency.get(key); r != nil {
+		return r
+	}
 	ent, ok := tx.batch.idempotency[key]
 	if !ok {
 		panic(fmt.Sprintf("store: idempotency key %q was not named in Reads", key.Key))
@@ -123,22 +143,14 @@ func (tx *Tx) Routes(lane flowfabric.LaneID) []*record.Route { return tx.batch.r
 func (tx *Tx) NextDue() flowfabric.Timestamp { return tx.batch.nextDue }
 
 // PutExecution writes e over the version it was made from. The execution must have been read.
-func (tx *Tx) PutExecution(e *record.Execution) {
-	st := tx.unit
-	st.executions = append(st.executions, e)
-	if st.own != nil {
-		st.own[e.ID] = e
-	}
-}
+func (tx *Tx) PutExecution(e *record.Execution) { tx.unit.executions.add(e.ID, e) }
 
 // PutAttempt writes an attempt, new or over what is stored. The unit must also put the attempt's execution, whose version
 // guards both.
-func (tx *Tx) PutAttempt(a *record.Attempt) { tx.unit.attemptPuts = append(tx.unit.attemptPuts, a) }
+func (tx *Tx) PutAttempt(a *record.Attempt) { tx.unit.attemptPuts.add(a.Key(), a) }
 
 // PutIdempotency writes r over the version it was made from. The key must have been read.
-func (tx *Tx) PutIdempotency(r *record.Idempotency) {
-	tx.unit.idempotency = append(tx.unit.idempotency, r)
-}
+func (tx *Tx) PutIdempotency(r *record.Idempotency) { tx.unit.idempotency.add(r.Key, r) }
 
 // PutRoute registers a route; one that exists is left alone.
 func (tx *Tx) PutRoute(r *record.Route) { tx.unit.routes = append(tx.unit.routes, r) }

@@ -48,3 +48,25 @@ func TestTx_UnitWithManyWritesSeesThem(t *testing.T) {
 		t.Errorf("error %v, %d executions written, want %d", err, len(b.commits[0].Executions), many)
 	}
 }
+
+func TestTx_UnitSeesItsOwnWritesOfEveryKind(t *testing.T) {
+	key := record.IdempotencyKey{Namespace: "n", Key: "k"}
+	try := record.AttemptKey{ExecutionID: id(1), Index: 2}
+	err := newBackend().execute(t, &store.Unit{
+		Reads: store.Reads{Idempotency: []record.IdempotencyKey{key}, Attempts: []record.AttemptKey{try}},
+		Decide: func(tx *store.Tx) error {
+			tx.PutIdempotency(&record.Idempotency{Key: key, ExecutionID: id(7)})
+			tx.PutAttempt(&record.Attempt{ExecutionID: id(1), Index: 2, LeaseEpoch: 9})
+			if got := tx.Idempotency(key); got == nil || got.ExecutionID != id(7) {
+				t.Errorf("the key maps to %v, want the unit's own write", got)
+			}
+			if got := tx.Attempt(try); got == nil || got.LeaseEpoch != 9 {
+				t.Errorf("the attempt is %v, want the unit's own write", got)
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -53,9 +53,14 @@ func fenceOf(e *record.Execution) ff.Fence {
 }
 
 // sameAttempt reports whether f was the fence of what e did last, so that a repeated call can be told from a stranger's
-// (chapter 10, section 4.2). The lease id is gone by then; epoch and attempt say enough.
+// (chapter 10, section 4.2). The lease id is gone by then, though it must be given; epoch and attempt say enough.
 func sameAttempt(e *record.Execution, f ff.Fence) bool {
-	return !f.IsZero() && f.Epoch == e.Epoch && f.AttemptIndex == e.AttemptIndex && f.AttemptID == e.AttemptID
+	return sameLease(e, f) && f.AttemptID == e.AttemptID
+}
+
+// sameLease is sameAttempt for an execution that no longer knows its attempt's id.
+func sameLease(e *record.Execution, f ff.Fence) bool {
+	return checkFenceShape(f, ff.SourceLeaseHolder) == nil && f.Epoch == e.Epoch && f.AttemptIndex == e.AttemptIndex
 }
 
 func revoked(e *record.Execution) error {

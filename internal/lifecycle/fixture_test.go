@@ -120,3 +120,6 @@ func changed(before *record.Execution, change func(n *record.Execution)) *record
 	change(&n)
 	return &n
 }
+
+// noAttempt is what a rule that leaves the attempts alone says of them.
+var noAttempt *record.Attempt

@@ -120,7 +120,7 @@ func retry(e *record.Execution, cmd *ff.Fail, now ff.Timestamp) (Change, ff.Fail
 // failedBefore recognises a repeated failure report.
 func failedBefore(e *record.Execution, f ff.Fence) (ff.FailResult, bool) {
 	switch {
-	case f.IsZero() || f.Epoch != e.Epoch || f.AttemptIndex != e.AttemptIndex:
+	case !sameLease(e, f):
 		return ff.FailResult{}, false
 	case e.State.Phase == ff.PhaseRunnable && e.State.AttemptState == ff.PendingRetryAttempt:
 		return ff.FailResult{Retrying: true, DelayUntil: e.DelayUntil, NextAttemptIndex: e.TotalAttempts}, true

@@ -32,16 +32,25 @@ func backoffOf(e *record.Execution) time.Duration {
 	}
 	ms := b.DelayMS
 	if b.Type == ff.BackoffExponential {
-		ms = b.MaxDelayMS
-		if f := float64(b.InitialDelayMS) * math.Pow(b.Multiplier, float64(e.RetryCount)); f < float64(b.MaxDelayMS) {
-			ms = int64(f)
-		}
+		ms = exponential(b, e.RetryCount)
 	}
 	if b.Jitter {
 		half := ms / 2
 		ms = half + int64(spread(e)*float64(ms-half))
 	}
 	return time.Duration(ms) * time.Millisecond
+}
+
+// exponential is min(initial·multiplier^retries, max), rounded down to whole milliseconds.
+func exponential(b ff.Backoff, retries int) int64 {
+	if b.InitialDelayMS == 0 {
+		return 0 // times an infinite power would be no number
+	}
+	ms := float64(b.InitialDelayMS) * math.Pow(b.Multiplier, float64(retries))
+	if ms < float64(b.MaxDelayMS) {
+		return int64(ms)
+	}
+	return b.MaxDelayMS
 }
 
 // spread is a number in [0, 1] that looks random from one execution and retry to the next.

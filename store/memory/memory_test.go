@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/google/uuid"
+	"go.uber.org/goleak"
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/store"

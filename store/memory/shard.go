@@ -20,7 +20,7 @@ type shard struct {
 	attempts    map[flowfabric.ExecutionID][]*record.Attempt // ascending by index
 	idempotency map[record.IdempotencyKey]*record.Idempotency
 	routes      map[flowfabric.LaneID][]*record.Route // in the order they were registered
-	events      [][]record.Event // of one batch after the other
+	events      [][]record.Event                      // of one batch after the other
 	ready       *btree.BTreeG[store.ReadyEntry]
 	due         *btree.BTreeG[store.DueEntry]
 }

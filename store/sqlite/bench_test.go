@@ -58,7 +58,10 @@ func BenchmarkView(b *testing.B) {
 	}
 }
 
-var benchPolicy = &ff.Policy{}
+var (
+	benchPolicy  = &ff.Policy{}
+	benchPayload = []byte(`{"to":"someone@example.org","subject":"hello","body":"a hundred bytes of payload or so, as jobs have"}`)
+)
 
 func submitBatch(b *testing.B, s *Store, size int) []*record.Execution {
 	units := make([]*store.Unit, size)
@@ -125,8 +128,7 @@ func applyBatch(b *testing.B, s *Store, units []*store.Unit) []*record.Execution
 func submitted(id ff.ExecutionID, now ff.Timestamp) *record.Execution {
 	return &record.Execution{
 		ID: id, Lane: "mail", Namespace: "default", Kind: "send", Creator: "bench",
-		Payload: []byte(`{"to":"someone@example.org","subject":"hello","body":"a hundred bytes of payload or so, as jobs have"}`),
-		Policy:  benchPolicy, CreatedAt: now,
+		Payload: benchPayload, Policy: benchPolicy, CreatedAt: now,
 		State: ff.StateVector{
 			Phase: ff.PhaseRunnable, Ownership: ff.Unowned, Eligibility: ff.EligibleNow, BlockingReason: ff.ReasonNone,
 			Outcome: ff.OutcomeNone, AttemptState: ff.PendingFirstAttempt,

@@ -5,6 +5,9 @@ import (
 	"fmt"
 
 	driver "zombiezen.com/go/sqlite"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store/record"
 )
 
 // conn is a connection with its statements, used by one session at a time.
@@ -14,6 +17,7 @@ type conn struct {
 	version                 *statement // of the data, as other connections change it
 	reads                   *reads
 	writes                  *writes // nil on a connection that only reads
+	cache                   cache   // empty on a connection that only reads
 }
 
 // Limits of SQLite's caches and of the write-ahead log. A page has 4 KiB.
@@ -102,6 +106,23 @@ func (c *conn) dataVersion() (int64, error) {
 	}
 	v := c.version.stmt.ColumnInt64(0)
 	return v, c.version.reset()
+}
+
+// refresh empties the cache if another connection has committed. It is called at the beginning of a writing transaction.
+func (c *conn) refresh() error {
+	version, err := c.dataVersion()
+	if err == nil {
+		c.cache.begin(version)
+	}
+	return err
+}
+
+// executionBy returns the execution with an id, nil when there is none.
+func (c *conn) executionBy(id flowfabric.ExecutionID) (*record.Execution, error) {
+	if e := c.cache.get(id); e != nil {
+		return e, nil
+	}
+	return c.reads.executionBy(id)
 }
 
 // inTransaction is false before begin, after commit, and after an error that made SQLite roll back by itself.

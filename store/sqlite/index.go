@@ -28,9 +28,9 @@ type readyRange struct {
 }
 
 // claimable answers q with the first entries over all its routes.
-func (ix *index) claimable(r *reads, q store.ClaimQuery, peek bool) ([]*record.Execution, error) {
+func (ix *index) claimable(c *conn, q store.ClaimQuery, peek bool) ([]*record.Execution, error) {
 	var list []*record.Execution
-	queues := ix.readyQueues(r, q, peek)
+	queues := ix.readyQueues(c.reads, q, peek)
 	for len(list) < q.Limit {
 		first, err := firstOf(queues, q.Limit-len(list))
 		if err != nil || first == nil {
@@ -40,7 +40,7 @@ func (ix *index) claimable(r *reads, q store.ClaimQuery, peek bool) ([]*record.E
 		if ix.isTaken(entry.ExecutionID, peek) {
 			continue
 		}
-		e, err := r.executionBy(entry.ExecutionID)
+		e, err := c.executionBy(entry.ExecutionID)
 		if err != nil {
 			return nil, err
 		}
@@ -55,9 +55,9 @@ func (ix *index) claimable(r *reads, q store.ClaimQuery, peek bool) ([]*record.E
 }
 
 // dueBefore answers q with the first entries at or before now.
-func (ix *index) dueBefore(r *reads, now flowfabric.Timestamp, q store.DueQuery, peek bool) ([]*record.Execution, error) {
+func (ix *index) dueBefore(c *conn, now flowfabric.Timestamp, q store.DueQuery, peek bool) ([]*record.Execution, error) {
 	var list []*record.Execution
-	queue := ix.dueQueue(r, now, peek)
+	queue := ix.dueQueue(c.reads, now, peek)
 	for len(list) < q.Limit {
 		if entry, err := queue.head(q.Limit - len(list)); err != nil || entry == nil {
 			return list, err
@@ -66,7 +66,7 @@ func (ix *index) dueBefore(r *reads, now flowfabric.Timestamp, q store.DueQuery,
 		if ix.isTaken(entry.ExecutionID, peek) {
 			continue
 		}
-		e, err := r.executionBy(entry.ExecutionID)
+		e, err := c.executionBy(entry.ExecutionID)
 		if err != nil {
 			return nil, err
 		}

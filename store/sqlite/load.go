@@ -28,7 +28,7 @@ func (sn *session) load(b *store.Batch, l *store.Load) error {
 func (sn *session) loadByKey(b *store.Batch, r *store.Reads) error {
 	reads := sn.conn.reads
 	for _, id := range r.Executions {
-		e, err := reads.executionBy(id)
+		e, err := sn.conn.executionBy(id)
 		if err != nil {
 			return err
 		}
@@ -68,14 +68,14 @@ func (sn *session) loadQueries(b *store.Batch, l *store.Load) error {
 		b.AddAttemptsOf(l, list)
 	}
 	for _, q := range l.Reads.Claimable {
-		list, err := sn.index.claimable(reads, q, l.Peek)
+		list, err := sn.index.claimable(sn.conn, q, l.Peek)
 		if err != nil {
 			return err
 		}
 		b.AddClaimable(l, list)
 	}
 	for _, q := range l.Reads.Due {
-		list, err := sn.index.dueBefore(reads, sn.now, q, l.Peek)
+		list, err := sn.index.dueBefore(sn.conn, sn.now, q, l.Peek)
 		if err != nil {
 			return err
 		}

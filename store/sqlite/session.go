@@ -26,7 +26,11 @@ func (s *Store) begin(ctx context.Context) (store.Session, error) {
 	}
 	sn := &session{home: s.writer, conn: c}
 	c.db.SetInterrupt(ctx.Done())
-	if err := retryBusy(ctx, s.cfg.BusyTimeout, c.begin.run); err != nil {
+	err = retryBusy(ctx, s.cfg.BusyTimeout, c.begin.run)
+	if err == nil {
+		err = c.refresh()
+	}
+	if err != nil {
 		sn.Close()
 		return nil, classify(ctx, "begin", err)
 	}
@@ -62,8 +66,10 @@ func (sn *session) Commit(ctx context.Context, ch *store.Changes) error {
 	sn.conn.db.SetInterrupt(nil) // from here on it is done or undone, never given up halfway
 	if err := sn.conn.commit.run(); err != nil {
 		sn.broken = true
+		sn.conn.cache.clear()
 		return classifyCommit(ctx, err)
 	}
+	sn.conn.cache.committed(ch.Executions)
 	return nil
 }
 

@@ -46,9 +46,10 @@ func (a *audit) leaseEvents(e *record.Execution, events []record.Event) {
 			w.step(ev)
 		case record.FamilyCompletion:
 			w.end()
+		default: // the other feeds say nothing of leases
 		}
 	}
-	want := noLease
+	var want leaseState
 	switch e.State.Ownership {
 	case ff.Leased:
 		want = openLease
@@ -56,6 +57,8 @@ func (a *audit) leaseEvents(e *record.Execution, events []record.Event) {
 		want = expiredLease
 	case ff.LeaseRevoked:
 		want = revokedLease
+	default:
+		want = noLease
 	}
 	if w.lease != want && (want != noLease || w.lease != revokedLease) {
 		a.add(e.ID, "I26: by its events there is %s, but it is %s", w.lease, e.State.Ownership)

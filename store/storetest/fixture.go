@@ -71,19 +71,36 @@ func delayed(n int, until ff.Timestamp) *record.Execution {
 	})
 }
 
-func priority(p int) func(*record.Execution) { return func(e *record.Execution) { e.Priority = p } }
+// Options of waiting.
+
+func priority(p int) func(*record.Execution) {
+	return func(e *record.Execution) { e.Priority = p }
+}
+
 func created(at ff.Timestamp) func(*record.Execution) {
 	return func(e *record.Execution) { e.CreatedAt = at }
 }
-func onLane(l ff.LaneID) func(*record.Execution) { return func(e *record.Execution) { e.Lane = l } }
-func onRoute(r int64) func(*record.Execution)    { return func(e *record.Execution) { e.Route = r } }
+
+func onLane(l ff.LaneID) func(*record.Execution) {
+	return func(e *record.Execution) { e.Lane = l }
+}
+
+func onRoute(r int64) func(*record.Execution) {
+	return func(e *record.Execution) { e.Route = r }
+}
+
 func detail(text string) func(*record.Execution) {
 	return func(e *record.Execution) { e.BlockingDetail = text }
 }
-func reads(list ...ff.ExecutionID) store.Reads                { return store.Reads{Executions: list} }
-func claims(queries ...store.ClaimQuery) store.Reads          { return store.Reads{Claimable: queries} }
-func dueReads(limit int) store.Reads                          { return store.Reads{Due: []store.DueQuery{{Limit: limit}}} }
-func claimMail(limit int, routes ...int64) store.Reads        { return claims(mailQuery(limit, routes...)) }
+
+// Reads of one kind.
+
+func reads(list ...ff.ExecutionID) store.Reads       { return store.Reads{Executions: list} }
+func claims(queries ...store.ClaimQuery) store.Reads { return store.Reads{Claimable: queries} }
+func dueReads(limit int) store.Reads                 { return store.Reads{Due: []store.DueQuery{{Limit: limit}}} }
+
+func claimMail(limit int, routes ...int64) store.Reads { return claims(mailQuery(limit, routes...)) }
+
 func unit(r store.Reads, f func(*store.Tx) error) *store.Unit { return unitOn(homePartition, r, f) }
 
 func unitOn(p ff.Partition, r store.Reads, f func(*store.Tx) error) *store.Unit {

@@ -8,8 +8,6 @@ import (
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
-func ptr[T any](v T) *T { return &v }
-
 // fullExecution has every field set. It stands for no execution that could be: what is tested is the columns.
 func fullExecution() *record.Execution {
 	return &record.Execution{
@@ -30,7 +28,7 @@ func fullExecution() *record.Execution {
 		WorkerInstanceID: "worker-1", LeaseAcquiredAt: start + 7, LeaseRenewedAt: start + 8, LeaseExpiresAt: start + 9,
 		Result: []byte{0, 1, 0xfe}, ResultEncoding: "binary", FailureReason: "smtp: 550 <nobody@example.com>",
 		FailureCategory: ff.FailureTransient, CancellationReason: "no longer wanted", CancelledBy: ff.SourceOperatorOverride,
-		LeaseRevokeReason: "operator", LastOperatorAt: start + 10, ProgressPercent: ptr(42), ProgressMessage: "halfway ✓",
+		LeaseRevokeReason: "operator", LastOperatorAt: start + 10, ProgressPercent: new(42), ProgressMessage: "halfway ✓",
 		ProgressDetails: []byte{7, 0, 7}, ProgressUpdatedAt: start + 11,
 	}
 }
@@ -38,13 +36,13 @@ func fullExecution() *record.Execution {
 func fullPolicy() *ff.Policy {
 	return &ff.Policy{
 		Retry: &ff.RetryPolicy{
-			MaxRetries: ptr(uint32(5)),
+			MaxRetries: new(uint32(5)),
 			Backoff: &ff.Backoff{
 				Type: ff.BackoffExponential, DelayMS: 1, InitialDelayMS: 2, MaxDelayMS: 3, Multiplier: 1.25, Jitter: true,
 			},
 			RetryableCategories: []string{"transient", "timeout"},
 		},
-		MaxReclaims: ptr(uint32(6)), MaxReplays: ptr(uint32(7)),
+		MaxReclaims: new(uint32(6)), MaxReplays: new(uint32(7)),
 		Routing: &ff.RoutingRequirements{RequiredCapabilities: []string{"gpu", "linux/arm64"}},
 	}
 }

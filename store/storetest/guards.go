@@ -19,6 +19,7 @@ var guardTests = []behaviour{
 	{"SilenceDecidedOnABeliefIsNotTrusted", testSilenceOnBelief},
 	{"StaleBeliefOfOneUnitLeavesTheOthers", testStaleBeliefInABatch},
 	{"StaleBeliefWritesNothingTwice", testConflictWritesNothing},
+	{"InsertOverWhatIsThereIsRefused", testInsertOverExisting},
 	{"ConcurrentUpdatesAreAllKept", testConcurrentUpdates},
 	{"ConcurrentInsertsOfAKeyHaveOneWinner", testConcurrentKeys},
 }
@@ -200,6 +201,29 @@ func testConflictWritesNothing(e *env) {
 	e.equal("attempts", len(d.Attempts), 2)
 	e.equal("routes and keys", len(d.Routes)+len(d.Idempotency), 0)
 	e.equal("events", len(d.Events), 2)
+}
+
+// testInsertOverExisting: a unit that writes what it has not read means to insert. That it is run again helps it no more.
+func testInsertOverExisting(e *env) {
+	key := fullIdempotency().Key
+	insert := func(put func(*store.Tx)) *store.Unit {
+		return unit(store.Reads{}, func(tx *store.Tx) error {
+			put(tx)
+			tx.Append(fullEvent())
+			return nil
+		})
+	}
+	execution := insert(func(tx *store.Tx) { tx.PutExecution(waiting(1)) })
+	remembered := insert(func(tx *store.Tx) { tx.PutIdempotency(fullIdempotency()) })
+	e.do(execution, remembered)
+	for what, u := range map[string]*store.Unit{"execution": execution, "key": remembered} {
+		if err := e.store.Apply(e.Context(), []*store.Unit{u}); !errors.Is(err, store.ErrConflict) {
+			e.Errorf("second insert of the %s: %v, want %v", what, err, store.ErrConflict)
+		}
+	}
+	e.equal("version of the execution", e.get(id(1)).Version, int64(1))
+	e.equal("remembered submission", e.view(store.Reads{Idempotency: []record.IdempotencyKey{key}}).Idempotency(key), fullIdempotency())
+	e.equal("events", len(e.dump().Events), 2)
 }
 
 func testConcurrentUpdates(e *env) {

@@ -93,8 +93,7 @@ func (w *walk) submit(tx *store.Tx, id ff.ExecutionID) error {
 		return nil
 	}
 	cmd := &ff.Submit{ID: id, Lane: "mail", Kind: "send", Policy: ff.Retry(2, ff.FixedBackoff(30*time.Millisecond))}
-	cmd.Policy.MaxReclaims = new(uint32)
-	*cmd.Policy.MaxReclaims = 2
+	cmd.Policy.MaxReclaims = new(uint32(2))
 	if w.rand.IntN(2) == 0 {
 		cmd.Delay = 20 * time.Millisecond
 	}

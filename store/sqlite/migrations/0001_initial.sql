@@ -61,7 +61,7 @@ CREATE TABLE ff_exec_core (
     progress_updated_at_ms INTEGER,
     raw_fields             TEXT    DEFAULT '{}',
     PRIMARY KEY (partition_key, execution_id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE INDEX ff_exec_core_flow ON ff_exec_core (partition_key, flow_id) WHERE flow_id IS NOT NULL;
 
