@@ -25,4 +25,5 @@ esac
 if [ $# = 0 ]; then
 	set -- ./...
 fi
-exec ci/servers.sh go test ${race:+"$race"} "$@"
+# No package needs minutes: one that hangs should be known before anybody has lost patience.
+exec ci/servers.sh go test ${race:+"$race"} -timeout=5m "$@"

@@ -33,15 +33,34 @@ func (s *session) Commit(ctx context.Context, ch *store.Changes) error {
 
 func (s *session) sendChanges(t *trip, ch *store.Changes, ix store.IndexChanges) {
 	sh := &s.st.shapes
+	add := insert
+	if s.careful {
+		add = ensure
+	}
+	ended, rerun := s.split(ch.Attempts)
 	sendRows(t, sh, remove, &sqlstore.Ready, pointers(ix.ReadyRemove), allColumns(&sqlstore.Ready))
 	sendRows(t, sh, remove, &sqlstore.Due, pointers(ix.DueRemove), allColumns(&sqlstore.Due))
 	sendGuarded(t, sh, &sqlstore.Executions, ch.Executions)
-	sendRows(t, sh, replace, &sqlstore.Attempts, ch.Attempts, allColumns(&sqlstore.Attempts))
+	sendRows(t, sh, insert, &sqlstore.Attempts, ended, allColumns(&sqlstore.Attempts))
+	sendRows(t, sh, replace, &sqlstore.Attempts, rerun, allColumns(&sqlstore.Attempts))
 	sendGuarded(t, sh, &sqlstore.Idempotency, ch.Idempotency)
 	sendRows(t, sh, ensure, &sqlstore.Routes, uniqueRoutes(ch.Routes), allColumns(&sqlstore.Routes))
-	sendRows(t, sh, ensure, &sqlstore.Ready, pointers(ix.ReadyAdd), allColumns(&sqlstore.Ready))
-	sendRows(t, sh, ensure, &sqlstore.Due, pointers(ix.DueAdd), allColumns(&sqlstore.Due))
+	sendRows(t, sh, add, &sqlstore.Ready, pointers(ix.ReadyAdd), allColumns(&sqlstore.Ready))
+	sendRows(t, sh, add, &sqlstore.Due, pointers(ix.DueAdd), allColumns(&sqlstore.Due))
 	sendRows(t, sh, insert, &sqlstore.Events, pointers(ch.Events), allColumns(&sqlstore.Events))
+}
+
+// split tells attempts that end for the first time, which have no row yet, from those that may have one: a replay's, or
+// one written by hand.
+func (s *session) split(attempts []*record.Attempt) (ended, rerun []*record.Attempt) {
+	for _, a := range attempts {
+		if s.careful || a.EndedAt == 0 || a.Type == flowfabric.AttemptReplay || a.Type == "" {
+			rerun = append(rerun, a)
+		} else {
+			ended = append(ended, a)
+		}
+	}
+	return ended, rerun
 }
 
 // sendGuarded writes changes of records that carry a version: the updates in one statement over all columns that differ

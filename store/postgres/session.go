@@ -16,14 +16,17 @@ type session struct {
 	open  bool // a transaction is under way
 	taken taken
 	stale bool // the queues held entries that no record stands behind
+	// careful: an earlier try met a conflict. Rows that ought to be new may be there, written by hand: inserting them
+	// plainly, which costs half of inserting or updating, is left to the first try.
+	careful bool
 }
 
 // maxClockAge is how old a reading of the server's clock may get before the next round trip takes another.
 const maxClockAge = time.Second
 
 // begin opens a session. It asks the server for nothing but, once in the life of a store, its clock.
-func (st *Store) begin(ctx context.Context) (store.Session, error) {
-	s := &session{st: st}
+func (st *Store) begin(ctx context.Context, careful bool) (store.Session, error) {
+	s := &session{st: st, careful: careful}
 	if s.Now() != 0 {
 		return s, nil
 	}

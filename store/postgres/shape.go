@@ -59,9 +59,6 @@ func statementFor[R any](s *shapes, t *sqlstore.Table[R], sh shape, isLast bool)
 }
 
 // textOf writes the statement. Parameters are the columns of the set in order and, for an update, the number of rows.
-//
-// Rows are looked up in a LATERAL behind OFFSET 0, which the planner cannot turn round: whatever it believes about the
-// size of the table, the rows lead and the index follows.
 func textOf[R any](t *sqlstore.Table[R], sh shape) string {
 	w := shapeWriter{sh: sh}
 	for i := range t.Columns {
@@ -151,30 +148,22 @@ func (w *shapeWriter) insert() string {
 	return sql
 }
 
-// find looks the rows up by key.
+// find looks the rows up by key, in a LATERAL behind OFFSET 0, which the planner cannot turn round: whatever it believes
+// about the size of the table, the rows lead and the index follows.
 func (w *shapeWriter) find() string {
 	return `(SELECT r.ctid FROM ` + w.sh.table + ` r WHERE ` + strings.Join(w.keys, ` AND `) + ` OFFSET 0)`
 }
 
-// update fails with codeGuard unless it reaches as many rows as the last parameter says. A row that changed after it was
-// found is found changed by its version: the server checks the condition on c again.
+// update fails with codeGuard unless it reaches as many rows as the last parameter says. The keys of several rows are
+// always arrays (sendRows sees to that): with no condition on the table alone, and scans switched off, the only plan there
+// is leads with the rows and finds each by the primary key.
 func (w *shapeWriter) update() string {
-	guard := fmt.Sprintf(`SELECT ff_guard(count(*), $%d::bigint) FROM w`, w.params+1)
 	sql := `WITH w AS (UPDATE ` + w.sh.table + ` c SET ` + strings.Join(w.set, `, `)
 	if rows := w.rows(); rows != `` {
-		return sql + ` FROM (SELECT u.*, f.ctid AS row_at FROM ` + rows + ` CROSS JOIN LATERAL ` + w.find() +
-			` f) u WHERE c.ctid = u.row_at AND ` + w.recheck() + ` RETURNING 1) ` + guard
+		sql += ` FROM ` + rows
 	}
-	return sql + ` WHERE ` + strings.ReplaceAll(strings.Join(w.keys, ` AND `), `r.`, `c.`) + ` RETURNING 1) ` + guard
-}
-
-func (w *shapeWriter) recheck() string {
-	for _, k := range w.keys {
-		if strings.HasPrefix(k, `r.version `) {
-			return `c` + k[1:]
-		}
-	}
-	return `true`
+	return sql + ` WHERE ` + strings.ReplaceAll(strings.Join(w.keys, ` AND `), `r.`, `c.`) +
+		fmt.Sprintf(` RETURNING 1) SELECT ff_guard(count(*), $%d::bigint) FROM w`, w.params+1)
 }
 
 func (w *shapeWriter) remove() string {

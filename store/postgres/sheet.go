@@ -27,7 +27,8 @@ func sendRows[R any](t *trip, s *shapes, v verb, table *sqlstore.Table[R], rows 
 			continue
 		}
 		sh.set |= 1 << i
-		if !page.arrays[i].varied && (len(rows) == 1 || len(rows) >= manyRows) {
+		key := v == update && i < table.Keys // see shapeWriter.update
+		if !page.arrays[i].varied && (len(rows) == 1 || len(rows) >= manyRows && !key) {
 			sh.uniform |= 1 << i
 		}
 	}

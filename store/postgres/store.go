@@ -101,7 +101,12 @@ func (st *Store) Apply(ctx context.Context, units []*store.Unit) error {
 		return err
 	}
 	defer st.running.RUnlock()
-	return store.Execute(ctx, units, st.begin)
+	again := false
+	return store.Execute(ctx, units, func(ctx context.Context) (store.Session, error) {
+		careful := again
+		again = true
+		return st.begin(ctx, careful)
+	})
 }
 
 // View implements [store.Store].

@@ -20,11 +20,10 @@ type conn struct {
 	cache                   cache   // empty on a connection that only reads
 }
 
-// Limits of SQLite's caches and of the write-ahead log. A page has 4 KiB.
+// Limits of SQLite's caches and of the write-ahead log. A page has 4 KiB; larger ones, and a mapped file, gained nothing.
 const (
 	writerCacheKiB  = 64 << 10
 	readerCacheKiB  = 8 << 10
-	mappedBytes     = 1 << 30
 	checkpointPages = 8000
 )
 
@@ -77,7 +76,6 @@ func (s *Store) openDB(cacheKiB int) (*driver.Conn, error) {
 		"temp_store = MEMORY",
 		"foreign_keys = OFF",
 		fmt.Sprintf("cache_size = -%d", cacheKiB),
-		fmt.Sprintf("mmap_size = %d", mappedBytes),
 		fmt.Sprintf("wal_autocheckpoint = %d", checkpointPages),
 	} {
 		if err := run(db, "PRAGMA "+pragma); err != nil {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 
 	"github.com/flowfabric/flowfabric"
-	"github.com/flowfabric/flowfabric/internal/sqlstore"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/record"
 )
@@ -17,8 +16,8 @@ type index struct {
 	taken map[flowfabric.ExecutionID]struct{} // by either kind of query
 
 	// Entries whose record says otherwise, after a change by hand: they are skipped, and removed when the session ends.
-	staleReady []*store.ReadyEntry
-	staleDue   []*store.DueEntry
+	staleReady []store.ReadyEntry
+	staleDue   []store.DueEntry
 }
 
 // readyRange is what one queue of ready entries covers.
@@ -45,7 +44,7 @@ func (ix *index) claimable(c *conn, q store.ClaimQuery, peek bool) ([]*record.Ex
 			return nil, err
 		}
 		if e == nil || !e.Ready || store.ReadyEntryOf(e) != *entry {
-			ix.staleReady = append(ix.staleReady, entry)
+			ix.staleReady = append(ix.staleReady, *entry)
 			continue
 		}
 		ix.take(e.ID, peek)
@@ -71,7 +70,7 @@ func (ix *index) dueBefore(c *conn, now flowfabric.Timestamp, q store.DueQuery, 
 			return nil, err
 		}
 		if e == nil || e.DueAt != entry.DueAt {
-			ix.staleDue = append(ix.staleDue, entry)
+			ix.staleDue = append(ix.staleDue, *entry)
 			continue
 		}
 		ix.take(e.ID, peek)
@@ -185,11 +184,3 @@ func (q *queue[E]) pop() *E {
 }
 
 func (ix *index) isStale() bool { return len(ix.staleReady)+len(ix.staleDue) > 0 }
-
-// heal removes the stale entries.
-func (w *writes) heal(ix *index) error {
-	if err := writeEach(w.removeReady, &sqlstore.Ready, ix.staleReady); err != nil {
-		return err
-	}
-	return writeEach(w.removeDue, &sqlstore.Due, ix.staleDue)
-}

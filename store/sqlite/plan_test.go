@@ -22,7 +22,7 @@ func TestPlans(t *testing.T) {
 	for _, tc := range []struct {
 		name, sql, want string
 	}{
-		{"execution", sqlExecution, "SEARCH ff_exec_core USING PRIMARY KEY (partition_key=? AND execution_id=?)"},
+		{"execution", sqlExecution, "SEARCH ff_exec_core USING INDEX sqlite_autoindex_ff_exec_core_1 (partition_key=? AND execution_id=?)"},
 		{"attempt", sqlAttempt, "SEARCH ff_attempt USING PRIMARY KEY (partition_key=? AND execution_id=? AND attempt_index=?)"},
 		{"attempts of", sqlAttemptsOf, "SEARCH ff_attempt USING PRIMARY KEY (partition_key=? AND execution_id=? AND attempt_index>?)"},
 		{"idempotency", sqlIdempotency, "SEARCH ff_idempotency USING PRIMARY KEY (namespace=? AND idempotency_key=?)"},
@@ -32,7 +32,7 @@ func TestPlans(t *testing.T) {
 		{"next due", sqlNextDue, "SCAN ff_due"}, // in order of its key, and no further than the first
 		{
 			"update", updateSet(&sqlstore.Executions, 1<<14),
-			"SEARCH ff_exec_core USING PRIMARY KEY (partition_key=? AND execution_id=?)",
+			"SEARCH ff_exec_core USING INDEX sqlite_autoindex_ff_exec_core_1 (partition_key=? AND execution_id=?)",
 		},
 		{
 			"remove ready", deleteBy(&sqlstore.Ready),
@@ -44,7 +44,7 @@ func TestPlans(t *testing.T) {
 		},
 		{
 			"members of a flow", "SELECT execution_id FROM ff_exec_core WHERE partition_key = ? AND flow_id = ?",
-			"SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_flow (partition_key=? AND flow_id=?)",
+			"SEARCH ff_exec_core USING INDEX ff_exec_core_flow (partition_key=? AND flow_id=?)",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

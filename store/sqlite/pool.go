@@ -8,52 +8,51 @@ import (
 	"github.com/flowfabric/flowfabric/store"
 )
 
-// pool lends a fixed number of connections. One is opened when it is first needed, and again after it broke.
+// pool lends a fixed number of connections. One is opened when none that is open is free, and again after it broke.
 type pool struct {
+	size    int
 	closing <-chan struct{}
-	slots   chan *conn // nil: not open
 	dial    func() (*conn, error)
+	idle    chan *conn
+	vacant  chan struct{} // one for each connection that is neither idle nor lent
 }
 
 func newPool(size int, closing <-chan struct{}, dial func() (*conn, error)) *pool {
-	p := &pool{closing: closing, slots: make(chan *conn, size), dial: dial}
+	p := &pool{size: size, closing: closing, dial: dial, idle: make(chan *conn, size), vacant: make(chan struct{}, size)}
 	for range size {
-		p.slots <- nil
+		p.vacant <- struct{}{}
 	}
 	return p
 }
 
-// seeded returns the pool with c in one of its slots.
-func (p *pool) seeded(c *conn) *pool {
-	<-p.slots
-	p.slots <- c
-	return p
+// seed makes c one of the pool's connections.
+func (p *pool) seed(c *conn) {
+	<-p.vacant
+	p.idle <- c
 }
 
 // take waits for a connection. It fails with [store.ErrClosed] once the store is closing.
 func (p *pool) take(ctx context.Context) (*conn, error) {
-	var c *conn
-	select {
-	case c = <-p.slots:
-	case <-p.closing:
-		return nil, store.ErrClosed
-	case <-ctx.Done():
-		return nil, fmt.Errorf("sqlite: wait for a connection: %w", context.Cause(ctx))
-	}
-	err := p.refusal(ctx)
-	if err == nil && c == nil {
-		if c, err = p.dial(); err != nil {
-			err = classify(ctx, "connect", err)
-		}
-	}
-	if err != nil {
-		p.slots <- c
+	if err := p.refusal(ctx); err != nil { // select chooses at random among what is ready
 		return nil, err
 	}
-	return c, nil
+	select {
+	case c := <-p.idle:
+		return c, nil
+	default:
+	}
+	select {
+	case c := <-p.idle:
+		return c, nil
+	case <-p.vacant:
+		return p.open(ctx)
+	case <-p.closing:
+	case <-ctx.Done():
+	}
+	return nil, p.refusal(ctx)
 }
 
-// refusal is why a connection that is free may not be lent: select chooses at random among what is ready.
+// refusal is why nothing may be lent, nil if it may.
 func (p *pool) refusal(ctx context.Context) error {
 	select {
 	case <-p.closing:
@@ -61,26 +60,38 @@ func (p *pool) refusal(ctx context.Context) error {
 	default:
 	}
 	if ctx.Err() != nil {
-		return fmt.Errorf("sqlite: begin: %w", context.Cause(ctx))
+		return fmt.Errorf("sqlite: wait for a connection: %w", context.Cause(ctx))
 	}
 	return nil
 }
 
-// put gives a connection back; one that is not usable is closed.
-func (p *pool) put(c *conn, usable bool) {
-	if !usable {
-		_ = c.db.Close() // the transaction it could not end is gone with it
-		c = nil
+func (p *pool) open(ctx context.Context) (*conn, error) {
+	c, err := p.dial()
+	if err != nil {
+		p.vacant <- struct{}{}
+		return nil, classify(ctx, "connect", err)
 	}
-	p.slots <- c
+	return c, nil
 }
 
-// close waits for all connections and closes them. It is called once, when nothing is lent any more.
+// put gives a connection back; one that is not usable is closed, and what it could not end is gone with it.
+func (p *pool) put(c *conn, usable bool) {
+	if usable {
+		p.idle <- c
+		return
+	}
+	_ = c.db.Close()
+	p.vacant <- struct{}{}
+}
+
+// close waits for all connections and closes them. Nothing is lent any more: closing is closed.
 func (p *pool) close() error {
 	var errs []error
-	for range cap(p.slots) {
-		if c := <-p.slots; c != nil {
+	for range p.size {
+		select {
+		case c := <-p.idle:
 			errs = append(errs, c.db.Close())
+		case <-p.vacant:
 		}
 	}
 	return errors.Join(errs...)

@@ -24,10 +24,6 @@ var (
 	sqlNextDue = "SELECT due_at_ms FROM ff_due ORDER BY due_at_ms LIMIT 1"
 )
 
-func selectBy[R any](t *sqlstore.Table[R], where string) string {
-	return "SELECT " + t.Names("") + " FROM " + t.Name + " WHERE " + where
-}
-
 // reads are the queries as one connection has prepared them.
 type reads struct {
 	execution, attempt, idempotency, attemptsOf, routes, ready, due, nextDue *statement

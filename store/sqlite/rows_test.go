@@ -119,3 +119,29 @@ func TestUpdates_AreWrittenWhateverTheirNumberOfShapes(t *testing.T) {
 		t.Errorf("row (-want +got):\n%s", diff)
 	}
 }
+
+func TestEvents_KeepTheirOrderHoweverManyThereAre(t *testing.T) {
+	s := open(t, newPath(t), nil)
+	const total = 2*manyEvents + 3
+	u := submit(newID())
+	decide := u.Decide
+	u.Decide = func(tx *store.Tx) error {
+		for i := range total {
+			tx.Append(record.Event{Family: record.FamilyLease, Type: "acquired", AttemptIndex: i})
+		}
+		return decide(tx)
+	}
+	apply(t, s, u)
+	d, err := s.Dump(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Events) != total {
+		t.Fatalf("%d events; want %d", len(d.Events), total)
+	}
+	for i, e := range d.Events {
+		if e.AttemptIndex != i {
+			t.Errorf("event %d is the one written as number %d", i, e.AttemptIndex)
+		}
+	}
+}

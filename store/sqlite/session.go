@@ -74,7 +74,7 @@ func (sn *session) Commit(ctx context.Context, ch *store.Changes) error {
 }
 
 func (sn *session) write(ch *store.Changes) error {
-	if err := sn.conn.writes.heal(&sn.index); err != nil {
+	if err := sn.heal(); err != nil {
 		return err
 	}
 	return sn.conn.writes.apply(ch)
@@ -92,7 +92,10 @@ func (sn *session) Close() {
 // keepHealed commits the removal of stale index entries in a session that wrote nothing else. Its errors do not matter:
 // whoever meets the entries next tries again.
 func (sn *session) keepHealed() {
-	if sn.conn.writes.heal(&sn.index) == nil {
+	if sn.heal() == nil {
 		_ = sn.conn.commit.run()
 	}
 }
+
+// heal removes the stale index entries the session has met.
+func (sn *session) heal() error { return sn.conn.writes.remove(sn.index.staleReady, sn.index.staleDue) }

@@ -145,20 +145,12 @@ func (s *statement) run() error {
 	return err
 }
 
-// exec runs a statement that answers no rows and returns how many rows it wrote.
-func (s *statement) exec() (int, error) {
-	if _, err := s.step(); err != nil {
-		return 0, err
-	}
-	return s.db.Changes(), nil
-}
-
 // execOne runs a statement that must write one row; conflict is the error if it wrote none.
 func (s *statement) execOne(conflict error) error {
-	switch n, err := s.exec(); {
-	case err != nil:
+	if err := s.run(); err != nil {
 		return err
-	case n != 1:
+	}
+	if s.db.Changes() != 1 {
 		return conflict
 	}
 	return nil

@@ -47,7 +47,8 @@ func Open(ctx context.Context, path string, cfg *Config) (*Store, error) {
 	if err != nil {
 		return nil, classify(ctx, "open "+path, err)
 	}
-	s.writer = newPool(1, s.closing, s.openWriter).seeded(writer)
+	s.writer = newPool(1, s.closing, s.openWriter)
+	s.writer.seed(writer)
 	s.readers = newPool(c.Readers, s.closing, s.openReader)
 	return s, nil
 }

@@ -20,30 +20,24 @@ func (s *Store) Watch(ctx context.Context) (<-chan store.Wake, error) {
 	if watchers == nil {
 		return nil, store.ErrClosed
 	}
+	seen, err := s.look(ctx)
+	if err != nil {
+		watchers.Done()
+		return nil, err
+	}
 	wakes := make(chan store.Wake, 1)
 	go func() {
 		defer watchers.Done()
 		defer close(wakes)
-		s.watch(ctx, wakes)
+		s.watch(ctx, seen, wakes)
 	}()
 	return wakes, nil
 }
 
 // watch runs until ctx ends or the store closes.
-func (s *Store) watch(ctx context.Context, wakes chan<- store.Wake) {
+func (s *Store) watch(ctx context.Context, seen int64, wakes chan<- store.Wake) {
 	wall := clock.Real()
-	var seen int64
 	for {
-		// A look that fails shows nothing; the next one may.
-		if version, err := s.look(ctx); err == nil && version != seen {
-			if seen != 0 {
-				select {
-				case wakes <- store.Wake{}:
-				default: // one is waiting already
-				}
-			}
-			seen = version
-		}
 		t := wall.NewTimer(watchInterval)
 		select {
 		case <-ctx.Done():
@@ -53,6 +47,15 @@ func (s *Store) watch(ctx context.Context, wakes chan<- store.Wake) {
 			t.Stop()
 			return
 		case <-t.C:
+		}
+		version, err := s.look(ctx)
+		if err != nil || version == seen { // a look that fails shows nothing; the next one may
+			continue
+		}
+		seen = version
+		select {
+		case wakes <- store.Wake{}:
+		default: // one is waiting already
 		}
 	}
 }
@@ -65,7 +68,7 @@ func (s *Store) look(ctx context.Context) (int64, error) {
 	}
 	version, err := c.dataVersion()
 	s.writer.put(c, true)
-	return version, err
+	return version, classify(ctx, "watch", err)
 }
 
 // joinWatchers counts one more watch; nil means that the store is closed.

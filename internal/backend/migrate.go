@@ -1,0 +1,163 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	driver "zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"github.com/flowfabric/flowfabric/store/postgres"
+)
+
+// Schema is what a database says of its schema.
+type Schema struct {
+	Version int // 0: nothing was ever migrated
+	// Steps are the migrations that were applied, oldest first. SQLite files remember only their version.
+	Steps []Step
+}
+
+// Step is one applied migration.
+type Step struct {
+	Version   int
+	Name      string
+	AppliedAt time.Time
+}
+
+// Migrate brings the schema of the database that rawURL names up to date and returns the versions before and after. It
+// may be repeated and run by several processes at once. It fails with [ErrURL] if the URL is no good.
+func Migrate(ctx context.Context, rawURL string) (from, to int, err error) {
+	kind, err := KindOf(rawURL)
+	if err != nil {
+		return 0, 0, err
+	}
+	switch kind {
+	case Memory:
+		return 0, 0, errNoSchema
+	case SQLite:
+		return migrateSQLite(ctx, rawURL)
+	default:
+		err = withPool(ctx, rawURL, func(pool *pgxpool.Pool) (err error) {
+			from, to, err = migratePostgres(ctx, pool)
+			return err
+		})
+		return from, to, err
+	}
+}
+
+var errNoSchema = fmt.Errorf("%w that has a schema: a store in memory needs no migration", ErrURL)
+
+// Status tells which migrations a database has, and changes nothing. It fails with [ErrURL] if the URL is no good.
+func Status(ctx context.Context, rawURL string) (Schema, error) {
+	kind, err := KindOf(rawURL)
+	if err != nil {
+		return Schema{}, err
+	}
+	switch kind {
+	case Memory:
+		return Schema{}, errNoSchema
+	case SQLite:
+		return statusSQLite(rawURL)
+	default:
+		var s Schema
+		err := withPool(ctx, rawURL, func(pool *pgxpool.Pool) (err error) {
+			s, err = statusPostgres(ctx, pool)
+			return err
+		})
+		return s, err
+	}
+}
+
+// migrateSQLite opens the file, which is what migrates it.
+func migrateSQLite(ctx context.Context, rawURL string) (from, to int, err error) {
+	before, err := statusSQLite(rawURL)
+	if err != nil {
+		return 0, 0, err
+	}
+	st, err := openSQLite(ctx, rawURL)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := st.Close(); err != nil {
+		return 0, 0, err
+	}
+	after, err := statusSQLite(rawURL)
+	return before.Version, after.Version, err
+}
+
+func statusSQLite(rawURL string) (Schema, error) {
+	path, err := sqliteFile(rawURL)
+	if err != nil {
+		return Schema{}, err
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return Schema{}, nil // opening it would create it
+	}
+	db, err := driver.OpenConn(path, driver.OpenReadWrite)
+	if err != nil {
+		return Schema{}, explainSQLite(path, err)
+	}
+	defer func() { _ = db.Close() }()
+	stmt, _, err := db.PrepareTransient("PRAGMA user_version")
+	if err != nil {
+		return Schema{}, explainSQLite(path, err)
+	}
+	defer func() { _ = stmt.Finalize() }()
+	version, err := sqlitex.ResultInt(stmt)
+	if err != nil {
+		return Schema{}, explainSQLite(path, err)
+	}
+	return Schema{Version: version}, nil
+}
+
+func migratePostgres(ctx context.Context, pool *pgxpool.Pool) (from, to int, err error) {
+	before, err := statusPostgres(ctx, pool)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := postgres.Migrate(ctx, pool); err != nil {
+		return 0, 0, err
+	}
+	after, err := statusPostgres(ctx, pool)
+	return before.Version, after.Version, err
+}
+
+func statusPostgres(ctx context.Context, pool *pgxpool.Pool) (Schema, error) {
+	const undefinedTable = "42P01"
+	rows, err := pool.Query(ctx, `SELECT version, name, applied_at FROM ff_migration ORDER BY version`)
+	if err != nil {
+		return Schema{}, err
+	}
+	steps, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Step])
+	var pg *pgconn.PgError
+	switch {
+	case errors.As(err, &pg) && pg.Code == undefinedTable, err == nil && len(steps) == 0:
+		return Schema{}, nil
+	case err != nil:
+		return Schema{}, fmt.Errorf("read the ledger of migrations: %w", err)
+	}
+	return Schema{Version: steps[len(steps)-1].Version, Steps: steps}, nil
+}
+
+// withPool runs fn with a pool on the database of a URL.
+func withPool(ctx context.Context, rawURL string, fn func(*pgxpool.Pool) error) error {
+	if err := checkPostgres(rawURL); err != nil {
+		return err
+	}
+	pool, err := pgxpool.New(ctx, rawURL)
+	if err != nil {
+		return Explain(rawURL, err)
+	}
+	defer pool.Close()
+	if err := fn(pool); err != nil {
+		return Explain(rawURL, err)
+	}
+	return nil
+}
