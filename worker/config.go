@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/flowfabric/flowfabric"
@@ -22,12 +23,13 @@ type Config struct {
 
 	// Concurrency is how many handlers run at once: 1 to 10,000. Default 16.
 	Concurrency int
-	// Prefetch is how many tasks may be claimed ahead of free slots and wait here, under their leases: at most 1,000.
-	// Default: Concurrency, at most 1,000; negative: none. Prefetching hides the latency of claims from short handlers.
-	// Where handlers run for minutes set it negative: a task that waits here is one an idle worker could have run.
+	// Prefetch is how many tasks may be claimed ahead of free slots and wait here, under their leases: at most 1,000;
+	// negative: none. Default: what the slots get through in 20 ms at the pace of late, at most 1,000. So handlers that are
+	// done in an instant do not wait for claims, and of handlers that run for seconds no task waits here that another
+	// worker could run.
 	Prefetch int
 	// MaxUnacked is how many results may be on their way to storage. A slot whose result would be one more waits.
-	// Default: 4 × Concurrency, at least 64.
+	// Default: 4 × Concurrency, at least 1,000.
 	MaxUnacked int
 
 	// LeaseTTL is how long a lease lasts without renewal, and so how long it takes until the work of a worker that
@@ -49,22 +51,25 @@ const (
 	defaultConcurrency  = 16
 	defaultPollWait     = 30 * time.Second
 	defaultDrainTimeout = 30 * time.Second
-	minDefaultUnacked   = 64
+	minDefaultUnacked   = 1000
 
 	maxConcurrency = 10_000
 	maxPrefetch    = 1000
+	autoPrefetch   = math.MinInt // as the slots work
 )
 
 func (c Config) withDefaults() Config {
 	setDefault(&c.WorkerID, "worker")
 	setDefault(&c.InstanceID, flowfabric.WorkerInstanceID(rand.Text()))
 	setDefault(&c.Concurrency, defaultConcurrency)
-	setDefault(&c.Prefetch, min(c.Concurrency, maxPrefetch))
+	setDefault(&c.Prefetch, autoPrefetch)
 	setDefault(&c.MaxUnacked, max(4*c.Concurrency, minDefaultUnacked))
 	setDefault(&c.LeaseTTL, flowfabric.DefaultLeaseTTL)
 	setDefault(&c.PollWait, defaultPollWait)
 	setDefault(&c.DrainTimeout, defaultDrainTimeout)
-	c.Prefetch = max(c.Prefetch, 0)
+	if c.Prefetch != autoPrefetch {
+		c.Prefetch = max(c.Prefetch, 0)
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -34,10 +34,11 @@ func (s *session) start(t *Task) {
 
 // work runs the handler of a task in a slot, hands the slot on and stays to see the result acknowledged.
 func (s *session) work(t *Task) {
+	began := s.clock.Now()
 	o := outcome{action: fail, category: flowfabric.FailureTransient, reason: "the handler ended its goroutine"}
 	defer func() { // deferred, so that a handler that calls runtime.Goexit does not keep its slot
 		s.unacked <- struct{}{}
-		if next := s.queue.next(); next != nil {
+		if next := s.queue.next(s.clock.Now().Sub(began)); next != nil {
 			s.start(next)
 		}
 		s.settle(t, o)

@@ -281,10 +281,15 @@ func coded(err error) error {
 	}
 }
 
-// Coded makes an engine error of an error a store's View gave.
+// Coded makes an engine error of an error a store's View gave. A view that its caller's context cut short is a timeout.
 func Coded(err error) error {
-	if err == nil {
-		return nil
+	var e *flowfabric.Error
+	switch {
+	case err == nil, errors.As(err, &e):
+		return err
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &flowfabric.Error{Code: flowfabric.CodeTimeout, Detail: "the call ended before the store answered", Err: err}
+	default:
+		return coded(err)
 	}
-	return coded(err)
 }

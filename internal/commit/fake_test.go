@@ -19,7 +19,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type fake struct {
 	shards, lanes int
 	answer        func(ctx context.Context, units []*store.Unit) error // nil: commits
-	hold          chan struct{}                                         // if not nil, Apply waits to receive from it
+	held          bool                                                 // Apply waits to receive from hold
+	hold          chan struct{}
 
 	mu      sync.Mutex
 	batches [][]*store.Unit
@@ -29,7 +30,7 @@ func (f *fake) Apply(ctx context.Context, units []*store.Unit) error {
 	f.mu.Lock()
 	f.batches = append(f.batches, units)
 	f.mu.Unlock()
-	if f.hold != nil {
+	if f.held {
 		select {
 		case <-f.hold:
 		case <-ctx.Done():
@@ -87,10 +88,11 @@ type bench struct {
 	store *fake
 }
 
-// inBubble runs a test with a committer that is closed at its end.
+// inBubble runs a test with a committer that is closed at its end; Apply waits if st.held.
 func inBubble(t *testing.T, st *fake, test func(b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
+		st.hold = make(chan struct{}) // of the bubble, so that waiting for it counts as waiting
 		b := &bench{T: t, Committer: New(st, clock.Real(), nil), store: st}
 		defer b.Close(context.Background())
 		test(b)

@@ -9,6 +9,7 @@ import (
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/loop"
 	"github.com/flowfabric/flowfabric/internal/ops"
+	"github.com/flowfabric/flowfabric/store"
 )
 
 // waiter is one claim that waits in a pool.
@@ -25,7 +26,7 @@ type pool struct {
 	lanes        []flowfabric.LaneID
 	capabilities []string
 	hint         *loop.Wakeup
-	turn         uint64 // rotates lanes, shards and commit queues; used by the goroutine alone
+	turn         uint64 // counts scans: rotates lanes, shards and commit queues; used by the goroutine alone
 
 	mu struct {
 		sync.Mutex
@@ -99,7 +100,9 @@ func (p *pool) run(ctx context.Context) {
 		}
 		var err error
 		wait, err = p.pass(ctx)
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() != nil {
+			err = closed(ctx)
+		} else if err != nil {
 			p.s.log.WarnContext(ctx, "claim did not succeed", "lanes", p.lanes, "error", err)
 		}
 		p.end(err)
@@ -132,8 +135,8 @@ func (p *pool) begin() bool {
 	return true
 }
 
-// end answers the waiters that got something, those that would not wait or have stopped waiting, and on an error all.
-// The others wait on, in front of those that came later.
+// end answers the waiters that got something, those that would not wait or have stopped waiting, and on an error all the
+// others too. Else these wait on, in front of those that came later.
 func (p *pool) end(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -143,7 +146,9 @@ func (p *pool) end(err error) {
 			again = append(again, w)
 			continue
 		}
-		w.err = err
+		if len(w.want.Got) == 0 {
+			w.err = err
+		}
 		close(w.done)
 	}
 	p.mu.serving = nil
@@ -158,68 +163,119 @@ func (p *pool) abort(ctx context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range p.mu.waiting {
-		w.err = &flowfabric.Error{Code: flowfabric.CodeUnavailable, Op: "claim", Detail: "the engine is closed", Err: context.Cause(ctx)}
+		w.err = closed(ctx)
 		close(w.done)
 	}
 	p.mu.waiting = nil
 	p.mu.running = false
 }
 
-// pass looks once for work for the waiters being served, shard by shard, and returns how long to wait before the next.
+func closed(ctx context.Context) error {
+	return &flowfabric.Error{Code: flowfabric.CodeUnavailable, Op: "claim", Detail: "the engine is closed", Err: context.Cause(ctx)}
+}
+
+// pass looks for work for the waiters being served, and returns how long to wait before the next look.
 func (p *pool) pass(ctx context.Context) (time.Duration, error) {
 	wants := make([]*ops.Want, len(p.mu.serving)) // only this goroutine writes serving
 	for i, w := range p.mu.serving {
 		wants[i] = &w.want
 	}
-	shards := p.s.st.Shards()
-	for i := range shards {
-		p.turn++
-		shard := shards[(p.turn+uint64(i))%uint64(len(shards))]
-		hungry := slices.DeleteFunc(slices.Clone(wants), func(w *ops.Want) bool { return len(w.Got) > 0 })
-		if len(hungry) == 0 {
-			break
-		}
-		if err := p.claim(ctx, shard, hungry); err != nil {
+	for {
+		found, err := p.scan(ctx, wants)
+		if found {
+			p.wake() // there may be more
 			return 0, err
 		}
-	}
-	for _, w := range wants {
-		if len(w.Got) > 0 {
-			p.wake() // there may be more
-			return 0, nil
+		if err != nil {
+			return 0, err
+		}
+		fresh, retry, err := p.s.routes.refresh(ctx, p.lanes, p.capabilities)
+		switch {
+		case err != nil:
+			return 0, err
+		case fresh: // work may wait on a route that was not asked for
+		case retry > 0:
+			return retry, nil
+		default:
+			return loop.Jitter(p.s.cfg.Poll), nil
 		}
 	}
-	fresh, retry, err := p.s.routes.refresh(ctx, p.lanes, p.capabilities)
-	if err != nil {
-		return 0, err
-	}
-	if fresh {
-		p.wake()
-		return 0, nil
-	}
-	if retry > 0 {
-		return retry, nil
-	}
-	return loop.Jitter(p.s.cfg.Poll), nil
 }
 
-// claim runs one claim unit on a shard.
-func (p *pool) claim(ctx context.Context, shard flowfabric.Partition, wants []*ops.Want) error {
-	lanes := make([]ops.LaneRoutes, 0, len(p.lanes))
-	for i := range p.lanes {
-		lane := p.lanes[(p.turn+uint64(i))%uint64(len(p.lanes))]
-		lanes = append(lanes, ops.LaneRoutes{Lane: lane, Routes: p.s.routes.served(lane, p.capabilities)})
-	}
-	op := p.s.rules.Claim(shard, p.turn, lanes, wants)
-	// Not cut short: until the unit has its outcome, nobody else may look at what the waiters got.
-	err := p.s.commit.Do(context.WithoutCancel(ctx), &op.Unit)
-	if err == nil {
-		err = op.Outcome()
-	}
-	if err != nil {
-		for _, w := range wants {
-			w.Got = nil
+// scan asks shard by shard until every want has something, each time beginning with the next shard. found says whether
+// any want got something, also when a later shard failed.
+func (p *pool) scan(ctx context.Context, wants []*ops.Want) (found bool, err error) {
+	shards := p.s.st.Shards()
+	p.turn++
+	hungry := slices.Clone(wants)
+	for i := range shards {
+		shard := shards[(p.turn+uint64(i))%uint64(len(shards))]
+		err = p.claim(ctx, shard, p.turn/uint64(len(shards)), hungry)
+		hungry = slices.DeleteFunc(hungry, func(w *ops.Want) bool { return len(w.Got) > 0 })
+		if err != nil || len(hungry) == 0 {
+			break
 		}
 	}
+	return len(hungry) < len(wants), err
+}
+
+// claim runs one claim unit on a shard, over the lanes from the given one on. Lanes rotate once all shards have been
+// first, so that each lane comes first on each shard.
+func (p *pool) claim(ctx context.Context, shard flowfabric.Partition, first uint64, wants []*ops.Want) error {
+	lanes := make([]ops.LaneRoutes, 0, len(p.lanes))
+	for i := range p.lanes {
+		lane := p.lanes[(first+uint64(i))%uint64(len(p.lanes))]
+		lanes = append(lanes, ops.LaneRoutes{Lane: lane, Routes: p.s.routes.served(lane, p.capabilities)})
+	}
+	parts := shares(wants, p.s.st.Lanes())
+	units := make([]*store.Unit, len(parts))
+	claims := make([]*ops.Op, len(parts))
+	for i, part := range parts {
+		claims[i] = p.s.rules.Claim(shard, p.turn+uint64(i), lanes, part)
+		units[i] = &claims[i].Unit
+	}
+	// Not cut short: until the units have their outcome, nobody else may look at what the waiters got.
+	if err := p.s.commit.Do(context.WithoutCancel(ctx), units...); err != nil {
+		return err
+	}
+	var err error
+	for i, op := range claims {
+		if partErr := op.Outcome(); partErr != nil {
+			err = partErr
+			continue
+		}
+		collect(wants, parts[i])
+	}
 	return err
+}
+
+// bigClaim is from how many executions on a claim is cut up for all queues that commit, so that none is kept waiting.
+const bigClaim = 100
+
+// shares cuts wants into up to n lists that can be claimed side by side, each with its share of every want.
+func shares(wants []*ops.Want, n int) [][]*ops.Want {
+	total := 0
+	for _, w := range wants {
+		total += w.Claim.Max
+	}
+	if total < bigClaim {
+		n = 1
+	}
+	parts := make([][]*ops.Want, max(1, n))
+	for i := range parts {
+		parts[i] = make([]*ops.Want, len(wants))
+		for j, w := range wants {
+			share := *w
+			share.Claim.Max = w.Claim.Max*(i+1)/len(parts) - w.Claim.Max*i/len(parts)
+			parts[i][j] = &share
+		}
+	}
+	return parts
+}
+
+// collect gives each want what its share got.
+func collect(wants, part []*ops.Want) {
+	for i, w := range wants {
+		w.Got = append(w.Got, part[i].Got...)
+	}
 }

@@ -142,7 +142,7 @@ func (s *Scheduler) pool(cmd flowfabric.Claim) *pool {
 			}
 		}
 	}
-	p := &pool{s: s, lanes: cmd.Lanes, capabilities: cmd.Capabilities, hint: loop.NewWakeup()}
+	p := &pool{s: s, lanes: slices.Clone(cmd.Lanes), capabilities: cmd.Capabilities, hint: loop.NewWakeup()}
 	s.mu.pools[key.String()] = p
 	return p
 }
