@@ -131,19 +131,25 @@ func migratePostgres(ctx context.Context, pool *pgxpool.Pool) (from, to int, err
 
 func statusPostgres(ctx context.Context, pool *pgxpool.Pool) (Schema, error) {
 	const undefinedTable = "42P01"
-	rows, err := pool.Query(ctx, `SELECT version, name, applied_at FROM ff_migration ORDER BY version`)
-	if err != nil {
-		return Schema{}, err
-	}
-	steps, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Step])
+	steps, err := readLedger(ctx, pool)
 	var pg *pgconn.PgError
 	switch {
-	case errors.As(err, &pg) && pg.Code == undefinedTable, err == nil && len(steps) == 0:
+	case errors.As(err, &pg) && pg.Code == undefinedTable:
 		return Schema{}, nil
 	case err != nil:
 		return Schema{}, fmt.Errorf("read the ledger of migrations: %w", err)
+	case len(steps) == 0:
+		return Schema{}, nil
 	}
 	return Schema{Version: steps[len(steps)-1].Version, Steps: steps}, nil
+}
+
+func readLedger(ctx context.Context, pool *pgxpool.Pool) ([]Step, error) {
+	rows, err := pool.Query(ctx, `SELECT version, name, applied_at FROM ff_migration ORDER BY version`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Step])
 }
 
 // withPool runs fn with a pool on the database of a URL.

@@ -46,10 +46,13 @@ func finishCancel(e *record.Execution, att *record.Attempt, cmd *ff.Cancel, on T
 	end(n, now)
 	n.CancellationReason, n.CancelledBy = cmd.Reason, cmd.Source
 	ch := Change{Execution: n, Attempt: att}
-	switch {
-	case e.State.Ownership == ff.Leased && on == OnWorkerCancel:
-		ch.Events = append(ch.Events, leaseEvent(e, eventReleased, "cancelled", now))
-	case e.State.Ownership == ff.Leased:
+	leased := e.State.Ownership == ff.Leased
+	if leased && on == OnWorkerCancel {
+		settle(n)
+		ch.Events = []record.Event{completionByHolder(e, n, "cancelled", now)}
+		return ch, nil
+	}
+	if leased {
 		n.Epoch++
 		ch.Events = append(ch.Events, leaseEvent(e, eventRevoked, "cancelled", now))
 	}

@@ -36,14 +36,25 @@ func event(e *record.Execution, family record.EventFamily, typ string, now ff.Ti
 func leaseEvent(e *record.Execution, typ, reason string, now ff.Timestamp) record.Event {
 	ev := event(e, record.FamilyLease, typ, now)
 	ev.LeaseID, ev.Epoch, ev.AttemptID, ev.AttemptIndex = e.LeaseID, e.Epoch, e.AttemptID, e.AttemptIndex
-	ev.WorkerID, ev.WorkerInstanceID, ev.Reason = e.WorkerID, e.WorkerInstanceID, reason
+	ev.Reason = reason
+	if typ != eventReleased { // its holder knows
+		ev.WorkerID, ev.WorkerInstanceID = e.WorkerID, e.WorkerInstanceID
+	}
 	return ev
 }
 
 // completionEvent reports that e, as it is after the change, has ended. Each terminal transition makes exactly one (I25).
 func completionEvent(e *record.Execution, now ff.Timestamp) record.Event {
 	ev := event(e, record.FamilyCompletion, string(e.State.Outcome), now)
-	ev.Epoch, ev.AttemptID, ev.AttemptIndex = e.Epoch, e.AttemptID, e.AttemptIndex
+	ev.Epoch, ev.AttemptIndex = e.Epoch, e.AttemptIndex
+	return ev
+}
+
+// completionByHolder is the completion event of an execution whose holder ended it. It names the lease that ended with it
+// and so is the release of that lease, too: the most frequent two events are one row in the log.
+func completionByHolder(before, after *record.Execution, reason string, now ff.Timestamp) record.Event {
+	ev := completionEvent(after, now)
+	ev.LeaseID, ev.Epoch, ev.Reason = before.LeaseID, before.Epoch, reason
 	return ev
 }
 

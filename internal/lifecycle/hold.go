@@ -68,7 +68,7 @@ func Complete(e *record.Execution, cmd *ff.Complete, now ff.Timestamp) (Change, 
 	return Change{
 		Execution: n,
 		Attempt:   endAttempt(e, ff.AttemptEndedSuccess, record.AttemptSucceeded, "", "", now),
-		Events:    []record.Event{leaseEvent(e, eventReleased, "completed", now), completionEvent(n, now)},
+		Events:    []record.Event{completionByHolder(e, n, "completed", now)},
 	}, nil
 }
 
@@ -94,7 +94,7 @@ func Fail(e *record.Execution, cmd *ff.Fail, now ff.Timestamp) (Change, ff.FailR
 	return Change{
 		Execution: n,
 		Attempt:   endAttempt(e, ff.AttemptEndedFailure, record.AttemptFailed, cmd.Reason, cmd.Category, now),
-		Events:    []record.Event{leaseEvent(e, eventReleased, "failed_terminal", now), completionEvent(n, now)},
+		Events:    []record.Event{completionByHolder(e, n, "failed_terminal", now)},
 	}, ff.FailResult{}, nil
 }
 

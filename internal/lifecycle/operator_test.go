@@ -46,7 +46,7 @@ func TestCancel_ByTheHolderReleasesTheLease(t *testing.T) {
 		n.State, n.Public = vector(t, "terminal unowned not_applicable none cancelled attempt_terminal"), "cancelled"
 		n.CancellationReason, n.CancelledBy = "gave up", "worker"
 	}))
-	equal(t, "events", eventsOf(ch), [][4]any{lease("released", 3, "cancelled"), completion("cancelled", 3)})
+	equal(t, "events", eventsOf(ch), [][4]any{release("cancelled", 3, "cancelled")})
 	again, err := Cancel(ch.Execution, ch.Attempt, cmd, now+1)
 	noError(t, err)
 	equal(t, "repeated", again, Change{})

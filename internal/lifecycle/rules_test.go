@@ -12,7 +12,11 @@ import (
 func eventsOf(ch Change) [][4]any {
 	var out [][4]any
 	for _, ev := range ch.Events {
-		out = append(out, [4]any{string(ev.Family), ev.Type, int(ev.Epoch), ev.Reason})
+		family := string(ev.Family)
+		if ev.Family == record.FamilyCompletion && !ev.LeaseID.IsZero() {
+			family = "completion and release"
+		}
+		out = append(out, [4]any{family, ev.Type, int(ev.Epoch), ev.Reason})
 	}
 	return out
 }
@@ -20,6 +24,11 @@ func eventsOf(ch Change) [][4]any {
 func lease(typ string, epoch int, reason string) [4]any { return [4]any{"lease", typ, epoch, reason} }
 
 func completion(outcome string, epoch int) [4]any { return [4]any{"completion", outcome, epoch, ""} }
+
+// release is a completion that names the lease it ends.
+func release(outcome string, epoch int, reason string) [4]any {
+	return [4]any{"completion and release", outcome, epoch, reason}
+}
 
 func TestSubmit_DelayedOnlyUntilAFutureInstant(t *testing.T) {
 	cmd := ff.Submit{
@@ -182,7 +191,7 @@ func TestComplete_EndsExecutionAttemptAndLease(t *testing.T) {
 	want := endedAttempt(now)
 	want.State, want.Outcome = "ended_success", "success"
 	equal(t, "attempt", ch.Attempt, &want)
-	equal(t, "events", eventsOf(ch), [][4]any{lease("released", 3, "completed"), completion("success", 3)})
+	equal(t, "events", eventsOf(ch), [][4]any{release("success", 3, "completed")})
 }
 
 func TestFail_WithoutRetryEndsTheExecution(t *testing.T) {
@@ -197,7 +206,7 @@ func TestFail_WithoutRetryEndsTheExecution(t *testing.T) {
 	want := endedAttempt(now)
 	want.State, want.Outcome, want.FailureReason, want.FailureCategory = "ended_failure", "failed", "no such address", "permanent"
 	equal(t, "attempt", ch.Attempt, &want)
-	equal(t, "events", eventsOf(ch), [][4]any{lease("released", 3, "failed_terminal"), completion("failed", 3)})
+	equal(t, "events", eventsOf(ch), [][4]any{release("failed", 3, "failed_terminal")})
 }
 
 func TestFail_WithRetrySchedulesOne(t *testing.T) {

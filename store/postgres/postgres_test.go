@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		dropTemplate()
+		dropDatabases()
 		os.Exit(code)
 	}))
 }
@@ -48,6 +48,7 @@ func TestStore_FromPool(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			t.Cleanup(func() { _ = s.Close() })
 			return s
 		},
 	})
@@ -108,57 +109,78 @@ func server(t testing.TB) string {
 var databases atomic.Int64
 
 // empty returns the URL of a new database, which is dropped at the end of the test.
-func empty(t testing.TB) string { return database(t, "template0") }
-
-// migrated returns the URL of a new database with the schema.
-func migrated(t testing.TB) string {
+func empty(t testing.TB) string {
 	t.Helper()
-	template.once.Do(func() { template.name, template.err = makeTemplate(t) })
-	if template.err != nil {
-		t.Fatal(template.err)
-	}
-	return database(t, template.name)
-}
-
-func database(t testing.TB, from string) string {
-	t.Helper()
-	name := fmt.Sprintf("ff_test_%d_%d", os.Getpid(), databases.Add(1))
-	run(t, server(t), fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, from))
+	name := newDatabase(t)
 	t.Cleanup(func() { run(t, server(t), fmt.Sprintf("DROP DATABASE %s WITH (FORCE)", name)) })
 	return withDatabase(t, server(t), name)
 }
 
-// template is a migrated database that the others are copied from.
-var template struct {
-	once sync.Once
-	name string
-	url  string
-	err  error
+func newDatabase(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("ff_test_%d_%d", os.Getpid(), databases.Add(1))
+	run(t, server(t), fmt.Sprintf("CREATE DATABASE %s TEMPLATE template0", name))
+	return name
 }
 
-func makeTemplate(t testing.TB) (string, error) {
-	template.url = server(t)
-	name := fmt.Sprintf("ff_test_%d_template", os.Getpid())
-	run(t, template.url, "CREATE DATABASE "+name+" TEMPLATE template0")
-	p, err := pgxpool.New(context.Background(), withDatabase(t, template.url, name))
-	if err != nil {
-		return "", err
+// migrated returns the URL of a database with the schema and no rows. It is the test's own until its end; then it is
+// emptied for another, since making a database takes much longer than a test.
+func migrated(t testing.TB) string {
+	t.Helper()
+	url := idle.take()
+	if url == "" {
+		url = withDatabase(t, server(t), newDatabase(t))
+		migrate(t, url)
 	}
-	defer p.Close()
-	return name, postgres.Migrate(context.Background(), p)
+	t.Cleanup(func() {
+		run(t, url, `TRUNCATE ff_exec_core, ff_attempt, ff_idempotency, ff_route, ff_ready, ff_due, ff_event, ff_flow_core, ff_edge,
+			ff_edge_group, ff_cancel_backlog, ff_cancel_backlog_member`)
+		idle.put(url)
+	})
+	return url
 }
 
-func dropTemplate() {
-	if template.name == "" {
-		return
+// idle are migrated databases that no test is using.
+var idle urlList
+
+type urlList struct {
+	mu   sync.Mutex
+	urls []string
+}
+
+func (l *urlList) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.urls) == 0 {
+		return ""
 	}
+	url := l.urls[len(l.urls)-1]
+	l.urls = l.urls[:len(l.urls)-1]
+	return url
+}
+
+func (l *urlList) put(url string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.urls = append(l.urls, url)
+}
+
+// dropDatabases removes what migrated made.
+func dropDatabases() {
 	ctx := context.Background()
-	c, err := pgx.Connect(ctx, template.url)
-	if err != nil {
-		return
+	for url := idle.take(); url != ""; url = idle.take() {
+		c, err := pgx.Connect(ctx, os.Getenv("FF_PG_TEST_URL"))
+		if err != nil {
+			return
+		}
+		_, _ = c.Exec(ctx, "DROP DATABASE "+databaseOf(url)+" WITH (FORCE)")
+		_ = c.Close(ctx)
 	}
-	defer c.Close(ctx)
-	_, _ = c.Exec(ctx, "DROP DATABASE "+template.name)
+}
+
+func databaseOf(url string) string {
+	name, _, _ := strings.Cut(url[strings.LastIndex(url, "/")+1:], "?")
+	return name
 }
 
 func withDatabase(t testing.TB, url, name string) string {

@@ -176,7 +176,7 @@ type Event struct {
 	InstanceTag string // value of the tag cairn.instance_id
 	At          flowfabric.Timestamp
 
-	// Of lease events; the lease the event is about.
+	// The lease the event is about. A completion event that names one is the release of that lease, too.
 	LeaseID          flowfabric.LeaseID
 	Epoch            uint64
 	AttemptID        flowfabric.AttemptID

@@ -37,7 +37,7 @@ func (a *audit) completions(e *record.Execution, events []record.Event) {
 }
 
 // leaseEvents: every lease is opened by acquired or reclaimed, under a higher epoch than any before it, and closed by
-// exactly one of released, revoked, or expired followed by a reclaim or the end (I5, I26).
+// exactly one of released, a completion that names it, revoked, or expired followed by a reclaim or the end (I5, I26).
 func (a *audit) leaseEvents(e *record.Execution, events []record.Event) {
 	w := leaseWalk{audit: a, execution: e, lease: noLease}
 	for _, ev := range events {
@@ -45,7 +45,7 @@ func (a *audit) leaseEvents(e *record.Execution, events []record.Event) {
 		case record.FamilyLease:
 			w.step(ev)
 		case record.FamilyCompletion:
-			w.end()
+			w.end(ev)
 		default: // the other feeds say nothing of leases
 		}
 	}
@@ -117,10 +117,11 @@ func (w *leaseWalk) step(ev record.Event) {
 	w.epoch = max(w.epoch, ev.Epoch)
 }
 
-// end is the end of the execution: an open lease must have been closed before it.
-func (w *leaseWalk) end() {
-	if w.lease == openLease {
-		w.add(w.execution.ID, "I26: it ended with an open lease of epoch %d", w.epoch)
+// end is the end of the execution. An open lease must have been closed before it, or be the one the event names.
+func (w *leaseWalk) end(ev record.Event) {
+	named := !ev.LeaseID.IsZero()
+	if named != (w.lease == openLease) || named && ev.Epoch != w.epoch {
+		w.add(w.execution.ID, "I26: the end names lease %s of epoch %d, but there is %s of epoch %d", ev.LeaseID, ev.Epoch, w.lease, w.epoch)
 	}
 	w.lease = noLease
 }

@@ -119,7 +119,7 @@ func TestViolations_EachBrokenRuleIsReported(t *testing.T) {
 		{"wrong outcome", func(d *store.Dump) { d.Events[4].Type = "failed" }, `I25: the last completion event says "failed", the outcome is success`},
 		{"replay without event", func(d *store.Dump) { d.Events[8].Type = "other" }, "I25: 0 events of replays, want 1"},
 		{"lease opened twice", func(d *store.Dump) { d.Events = slices.Insert(d.Events, 1, d.Events[0]) }, "I26: acquired under epoch 1 follows an open lease"},
-		{"lease never closed", func(d *store.Dump) { d.Events = slices.Delete(d.Events, 3, 4) }, "I26: it ended with an open lease of epoch 2"},
+		{"lease never closed", func(d *store.Dump) { d.Events = slices.Delete(d.Events, 3, 4) }, "but there is an open lease of epoch 2"},
 		{"lease closed, yet held", func(d *store.Dump) { d.Events[11].Type = "released" }, "I26: by its events there is no lease, but it is leased"},
 		{"reclaim of what did not expire", func(d *store.Dump) { d.Events = slices.Delete(d.Events, 1, 2) }, "I26: reclaimed under epoch 2 follows an open lease"},
 		{"epoch that does not rise", func(d *store.Dump) { d.Events[2].Epoch = 1 }, "I5: reclaimed under epoch 1, after epoch 1"},

@@ -166,10 +166,12 @@ SELECT seq AS event_id, execution_id::text AS execution_id, event_type, details,
     partition_key::integer AS partition_key, namespace, instance_tag
 FROM ff_event WHERE family = 'operator';
 
+-- A completion that names a lease is its release, too.
 CREATE VIEW ff_lease_event AS
-SELECT seq AS event_id, execution_id::text AS execution_id, lease_id::text AS lease_id, event_type, occurred_at_ms,
+SELECT seq AS event_id, execution_id::text AS execution_id, lease_id::text AS lease_id,
+    CASE family WHEN 'lease' THEN event_type ELSE 'released' END AS event_type, occurred_at_ms,
     partition_key::integer AS partition_key, namespace, instance_tag
-FROM ff_event WHERE family = 'lease';
+FROM ff_event WHERE family = 'lease' OR family = 'completion' AND lease_id IS NOT NULL;
 
 CREATE VIEW ff_completion_event AS
 SELECT partition_key, seq AS event_id, execution_id, flow_id, event_type AS outcome, namespace, instance_tag,
