@@ -26,7 +26,9 @@ type pool struct {
 	lanes        []flowfabric.LaneID
 	capabilities []string
 	hint         *loop.Wakeup
-	turn         uint64 // counts scans: rotates lanes, shards and commit queues; used by the goroutine alone
+	// Of the goroutine alone:
+	turn uint64 // counts scans: rotates lanes, shards and commit queues
+	more bool   // the last scan did not exhaust what is ready
 
 	mu struct {
 		sync.Mutex
@@ -42,13 +44,15 @@ type pool struct {
 func (p *pool) join(w *waiter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !p.mu.running && !p.s.group.Go(p.run) {
+		w.err = closed(nil)
+		close(w.done)
+		return
+	}
+	p.mu.running = true
 	p.mu.waiting = append(p.mu.waiting, w)
 	if w.want.Claim.Wait == 0 {
 		p.mu.empty = false // it wants an answer now
-	}
-	if !p.mu.running {
-		p.mu.running = true
-		p.s.group.Go(p.run)
 	}
 	if !p.mu.empty {
 		p.hint.Wake()
@@ -101,7 +105,7 @@ func (p *pool) run(ctx context.Context) {
 		var err error
 		wait, err = p.pass(ctx)
 		if err != nil && ctx.Err() != nil {
-			err = closed(ctx)
+			err = closed(context.Cause(ctx))
 		} else if err != nil {
 			p.s.log.WarnContext(ctx, "claim did not succeed", "lanes", p.lanes, "error", err)
 		}
@@ -163,15 +167,15 @@ func (p *pool) abort(ctx context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range p.mu.waiting {
-		w.err = closed(ctx)
+		w.err = closed(context.Cause(ctx))
 		close(w.done)
 	}
 	p.mu.waiting = nil
 	p.mu.running = false
 }
 
-func closed(ctx context.Context) error {
-	return &flowfabric.Error{Code: flowfabric.CodeUnavailable, Op: "claim", Detail: "the engine is closed", Err: context.Cause(ctx)}
+func closed(cause error) error {
+	return &flowfabric.Error{Code: flowfabric.CodeUnavailable, Op: "claim", Detail: "the engine is closed", Err: cause}
 }
 
 // pass looks for work for the waiters being served, and returns how long to wait before the next look.
@@ -182,12 +186,14 @@ func (p *pool) pass(ctx context.Context) (time.Duration, error) {
 	}
 	for {
 		found, err := p.scan(ctx, wants)
-		if found {
-			p.wake() // there may be more
+		switch {
+		case found && p.more:
+			p.wake()
 			return 0, err
-		}
-		if err != nil {
+		case err != nil:
 			return 0, err
+		case found:
+			return loop.Jitter(p.s.cfg.Poll), nil
 		}
 		fresh, retry, err := p.s.routes.refresh(ctx, p.lanes, p.capabilities)
 		switch {
@@ -203,19 +209,27 @@ func (p *pool) pass(ctx context.Context) (time.Duration, error) {
 }
 
 // scan asks shard by shard until every want has something, each time beginning with the next shard. found says whether
-// any want got something, also when a later shard failed.
+// any want got something, also when a later shard failed; p.more, whether there may be more than was found.
 func (p *pool) scan(ctx context.Context, wants []*ops.Want) (found bool, err error) {
 	shards := p.s.st.Shards()
 	p.turn++
 	hungry := slices.Clone(wants)
+	visited := 0
 	for i := range shards {
 		shard := shards[(p.turn+uint64(i))%uint64(len(shards))]
 		err = p.claim(ctx, shard, p.turn/uint64(len(shards)), hungry)
+		visited++
 		hungry = slices.DeleteFunc(hungry, func(w *ops.Want) bool { return len(w.Got) > 0 })
 		if err != nil || len(hungry) == 0 {
 			break
 		}
 	}
+	asked, got := 0, 0
+	for _, w := range wants {
+		asked += w.Claim.Max
+		got += len(w.Got)
+	}
+	p.more = err != nil || visited < len(shards) || got >= min(asked, flowfabric.MaxClaim)
 	return len(hungry) < len(wants), err
 }
 
@@ -227,7 +241,11 @@ func (p *pool) claim(ctx context.Context, shard flowfabric.Partition, first uint
 		lane := p.lanes[(first+uint64(i))%uint64(len(p.lanes))]
 		lanes = append(lanes, ops.LaneRoutes{Lane: lane, Routes: p.s.routes.served(lane, p.capabilities)})
 	}
-	parts := shares(wants, p.s.st.Lanes())
+	queues := 1
+	if p.more { // a backlog
+		queues = p.s.st.Lanes()
+	}
+	parts := shares(wants, queues)
 	units := make([]*store.Unit, len(parts))
 	claims := make([]*ops.Op, len(parts))
 	for i, part := range parts {
