@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Policy is how an execution wants to be treated. It is frozen when the execution is submitted. A nil Policy means: no
@@ -193,8 +194,11 @@ func NormalizeCapabilities(side string, tokens []string) ([]string, error) {
 		return nil, &Error{Code: CodeInvalidCapabilities, Detail: side + ":" + problem}
 	}
 	for _, t := range tokens {
-		if t == "" {
+		switch {
+		case t == "":
 			return bad("empty_token")
+		case !utf8.ValidString(t):
+			return bad("not_utf8")
 		}
 		for i := range len(t) {
 			switch {

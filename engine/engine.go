@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/flowfabric/flowfabric"
@@ -87,6 +88,8 @@ type Engine struct {
 	held     *held
 	finished *finished
 	group    *loop.Group
+	closing  chan struct{} // closed when Close begins
+	close    sync.Once
 }
 
 var _ flowfabric.Service = (*Engine)(nil)
@@ -104,6 +107,7 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 	e := &Engine{
 		st: st, rules: ops.Rules{Partitions: cfg.Partitions}, clock: cfg.Clock, log: cfg.Logger,
 		held: newHeld(), finished: newFinished(), group: loop.NewGroup(context.WithoutCancel(ctx)),
+		closing: make(chan struct{}),
 	}
 	wakes, err := e.watch(ctx, &cfg)
 	if err != nil {
@@ -142,12 +146,27 @@ func (e *Engine) watch(ctx context.Context, cfg *Config) (<-chan store.Wake, err
 	return wakes, nil
 }
 
-// Close stops the loops, answers waiting claims, commits what was called before and stops. ctx bounds the wait for the
-// last commits. Calls after it fail with [flowfabric.ErrUnavailable]. The store stays open.
+// Close stops the loops, answers calls that wait, commits what was called before and stops. ctx bounds the wait for the
+// last commits. Calls after it fail with [flowfabric.ErrUnavailable]. The store stays open. Closing again does nothing.
 func (e *Engine) Close(ctx context.Context) error {
+	e.close.Do(func() { close(e.closing) })
 	e.group.Close()
 	e.commit.Close(ctx)
 	return nil
+}
+
+// open fails once the engine is being closed.
+func (e *Engine) open(op string) error {
+	select {
+	case <-e.closing:
+		return closed(op)
+	default:
+		return nil
+	}
+}
+
+func closed(op string) error {
+	return &flowfabric.Error{Code: flowfabric.CodeUnavailable, Op: op, Detail: "the engine is closed"}
 }
 
 // committed follows up on a unit that was committed: what it made claimable wakes claims, what it made due hints the due

@@ -123,12 +123,18 @@ func (e *Engine) doAll(ctx context.Context, list []*ops.Op) error {
 
 // Describe implements [flowfabric.Executions].
 func (e *Engine) Describe(ctx context.Context, id flowfabric.ExecutionID) (flowfabric.ExecutionSnapshot, error) {
+	if err := e.open("describe"); err != nil {
+		return flowfabric.ExecutionSnapshot{}, err
+	}
 	s, err := e.rules.Describe(ctx, e.st, id)
 	return s, commit.Coded(err)
 }
 
 // Result implements [flowfabric.Executions].
 func (e *Engine) Result(ctx context.Context, id flowfabric.ExecutionID) (flowfabric.Result, error) {
+	if err := e.open("result"); err != nil {
+		return flowfabric.Result{}, err
+	}
 	r, err := e.rules.Result(ctx, e.st, id)
 	return r, commit.Coded(err)
 }
@@ -157,6 +163,8 @@ func (e *Engine) Wait(ctx context.Context, id flowfabric.ExecutionID, wait time.
 		case <-t.C:
 		case <-ctx.Done():
 			err = &flowfabric.Error{Code: flowfabric.CodeTimeout, Op: "wait", Err: context.Cause(ctx)}
+		case <-e.closing:
+			err = closed("wait")
 		}
 		t.Stop()
 		stop()
@@ -169,6 +177,9 @@ func (e *Engine) Wait(ctx context.Context, id flowfabric.ExecutionID, wait time.
 
 // Attempts implements [flowfabric.Executions].
 func (e *Engine) Attempts(ctx context.Context, q flowfabric.ListAttempts) (flowfabric.Page[flowfabric.AttemptSnapshot], error) {
+	if err := e.open("attempts"); err != nil {
+		return flowfabric.Page[flowfabric.AttemptSnapshot]{}, err
+	}
 	page, err := e.rules.Attempts(ctx, e.st, q)
 	return page, commit.Coded(err)
 }

@@ -12,11 +12,15 @@ import (
 	"github.com/flowfabric/flowfabric/internal/clock"
 )
 
-// Group runs components until it is closed. Go may be called until then; Close cancels their context and waits for all.
+// Group runs components until it is closed. Close cancels their context and waits for all. It is safe for concurrent use.
 type Group struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	mu     struct {
+		sync.Mutex
+		closed bool
+	}
 }
 
 // NewGroup returns an empty group whose components run under a context derived from ctx.
@@ -25,13 +29,23 @@ func NewGroup(ctx context.Context) *Group {
 	return &Group{ctx: ctx, cancel: cancel}
 }
 
-// Go starts a component. It must return soon after its context ends.
-func (g *Group) Go(run func(ctx context.Context)) {
+// Go starts a component, which must return soon after its context ends. In a closed group it starts nothing and returns
+// false.
+func (g *Group) Go(run func(ctx context.Context)) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.mu.closed {
+		return false
+	}
 	g.wg.Go(func() { run(g.ctx) })
+	return true
 }
 
 // Close ends all components and waits for them. It may be called again.
 func (g *Group) Close() {
+	g.mu.Lock()
+	g.mu.closed = true // nobody may be added to what is being waited for
+	g.mu.Unlock()
 	g.cancel()
 	g.wg.Wait()
 }

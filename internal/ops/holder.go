@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"bytes"
+
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/lifecycle"
 	"github.com/flowfabric/flowfabric/store/record"
@@ -16,6 +18,9 @@ func (r Rules) Renew(cmd ff.Renew, at *ff.Timestamp) (*Op, error) {
 	if err := r.checkRenew(&cmd); err != nil {
 		return nil, named("renew", err)
 	}
+	if cmd.Progress != nil {
+		cmd.Progress = keep(*cmd.Progress)
+	}
 	return onExecution("renew", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
 		ch, err := lifecycle.Renew(e, &cmd, now)
 		if err == nil {
@@ -25,11 +30,18 @@ func (r Rules) Renew(cmd ff.Renew, at *ff.Timestamp) (*Op, error) {
 	}), nil
 }
 
+// keep copies a report that the record will hold: the record outlives the call.
+func keep(p ff.Progress) *ff.Progress {
+	p.Details = bytes.Clone(p.Details)
+	return &p
+}
+
 // UpdateProgress records what a holder reports.
 func (r Rules) UpdateProgress(cmd ff.UpdateProgress) (*Op, error) {
 	if err := r.checkProgress(&cmd); err != nil {
 		return nil, named("update progress", err)
 	}
+	cmd.Progress = *keep(cmd.Progress)
 	return onExecution("update progress", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
 		return lifecycle.UpdateProgress(e, &cmd, now)
 	}), nil
@@ -40,6 +52,7 @@ func (r Rules) Complete(cmd ff.Complete) (*Op, error) {
 	if err := r.checkComplete(&cmd); err != nil {
 		return nil, named("complete", err)
 	}
+	cmd.Result = bytes.Clone(cmd.Result) // the record outlives the call
 	return onExecution("complete", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
 		return lifecycle.Complete(e, &cmd, now)
 	}), nil

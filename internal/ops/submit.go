@@ -1,9 +1,11 @@
 package ops
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/lifecycle"
@@ -37,6 +39,8 @@ func (r Rules) NewSubmission(cmd ff.Submit) (*Submission, error) {
 	if err := r.checkSubmit(&cmd); err != nil {
 		return nil, named("submit", err)
 	}
+	// The commit may outlive the call, and the record the commit: what the caller does with its memory then is its own.
+	cmd.Payload, cmd.Tags = bytes.Clone(cmd.Payload), maps.Clone(cmd.Tags)
 	s := &Submission{cmd: cmd}
 	if s.cmd.ID.IsZero() {
 		s.cmd.ID, s.minted = ff.SoloExecutionID(cmd.Lane, r.Partitions), true
@@ -128,6 +132,9 @@ func (s *Submission) create(tx *store.Tx, isKnown func(ff.LaneID, int64) bool) {
 		tx.PutRoute(&record.Route{Lane: e.Lane, ID: e.Route, Capabilities: e.Capabilities, Partition: e.ID.Partition()})
 	}
 	s.Result = ff.SubmitResult{ID: s.cmd.ID, Outcome: ff.Created}
+	if s.found { // it belongs to who mapped the key to it, and may be slower than this call
+		s.Result.Outcome = ff.Duplicate
+	}
 }
 
 // FollowKey makes the second step create the execution the key already maps to, if a crash has kept the first submitter
@@ -138,14 +145,14 @@ func (s *Submission) FollowKey() {
 	}
 }
 
-// digestOf covers what a repeat must have in common with the first submission.
+// digestOf covers what a repeat must have in common with the first submission. Empty and absent are the same.
 func digestOf(cmd *ff.Submit) [32]byte {
 	b, _ := json.Marshal(struct {
 		Kind    string
 		Lane    ff.LaneID
-		Payload []byte
-		Policy  *ff.Policy
-		Tags    map[string]string
+		Payload []byte            `json:",omitempty"`
+		Policy  *ff.Policy        `json:",omitempty"`
+		Tags    map[string]string `json:",omitempty"`
 	}{cmd.Kind, cmd.Lane, cmd.Payload, cmd.Policy, cmd.Tags}) // validated: cannot fail
 	return sha256.Sum256(b)
 }

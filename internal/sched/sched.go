@@ -75,8 +75,12 @@ func (s *Scheduler) Claim(ctx context.Context, cmd flowfabric.Claim) ([]flowfabr
 	if ctx.Err() == nil || w.err != nil {
 		return w.want.Got, w.err
 	}
-	s.release(w.want.Got)
-	return nil, &flowfabric.Error{Code: flowfabric.CodeTimeout, Op: "claim", Detail: "what was claimed was given back", Err: context.Cause(ctx)}
+	detail := "nothing was claimed"
+	if len(w.want.Got) > 0 {
+		s.release(w.want.Got)
+		detail = "what was claimed was given back"
+	}
+	return nil, &flowfabric.Error{Code: flowfabric.CodeTimeout, Op: "claim", Detail: detail, Err: context.Cause(ctx)}
 }
 
 // release gives back what nobody will run.

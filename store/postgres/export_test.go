@@ -64,3 +64,13 @@ func PlannerSettings() map[string]string {
 	tune(m)
 	return m
 }
+
+// UseUpShapes leaves no room for further statements of a special shape.
+func UseUpShapes(st *Store) {
+	st.shapes.mu.Lock()
+	defer st.shapes.mu.Unlock()
+	st.shapes.byWhat = make(map[shape]*statement)
+	for i := range maxShapes {
+		st.shapes.byWhat[shape{set: sqlstore.ColumnSet(i)}] = nil
+	}
+}

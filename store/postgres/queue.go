@@ -33,7 +33,8 @@ func (t *taken) add(id flowfabric.ExecutionID) {
 // Taking deletes: a row that is locked but there would be found again by the session's own next query. The rows come
 // back in no order; an entry without a record comes with NULLs.
 const (
-	joinExecution = ` LEFT JOIN ff_exec_core c ON c.partition_key = d.partition_key AND c.execution_id = d.execution_id`
+	joinExecution = ` LEFT JOIN LATERAL (SELECT * FROM ff_exec_core r
+		WHERE r.partition_key = d.partition_key AND r.execution_id = d.execution_id OFFSET 0) c ON true`
 
 	// Parameters: lane, route, limit. Served by ff_ready_order.
 	readyOfRoute = ` FROM ff_ready WHERE lane_id = $1::text AND route = $2::bigint

@@ -98,7 +98,7 @@ type shapeWriter struct {
 	params   int
 	names    []string // of all columns
 	values   []string // of all columns, over u
-	keys     []string // conditions on r
+	keys     []string // conditions on the row, which an update calls c and a removal r
 	set      []string // assignments to c, over u
 	arrays   []string // parameters to unnest
 	unnested []string // names of these
@@ -119,10 +119,14 @@ func (w *shapeWriter) column(name string, kind sqlstore.Kind, isKey, isUniform b
 	w.names = append(w.names, name)
 	w.values = append(w.values, value)
 	switch {
+	case isKey && w.sh.verb == update && !isUniform && len(w.keys) == 0:
+		w.keys = append(w.keys, `c.`+name+` = ANY (ARRAY[`+value+`])`) // see update
+	case isKey && w.sh.verb == update:
+		w.keys = append(w.keys, `c.`+name+` = `+value)
 	case isKey:
 		w.keys = append(w.keys, `r.`+name+` = `+value)
 	case name == "version" && w.sh.verb == update:
-		w.keys = append(w.keys, `r.version = `+value+` - 1`)
+		w.keys = append(w.keys, `c.version = `+value+` - 1`)
 		w.set = append(w.set, `version = c.version + 1`)
 	case kind == sqlstore.Merge:
 		// terminal_outcome is what a row written by hand may carry; a column of its own has replaced it.
@@ -154,15 +158,18 @@ func (w *shapeWriter) find() string {
 	return `(SELECT r.ctid FROM ` + w.sh.table + ` r WHERE ` + strings.Join(w.keys, ` AND `) + ` OFFSET 0)`
 }
 
-// update fails with codeGuard unless it reaches as many rows as the last parameter says. The keys of several rows are
-// always arrays (sendRows sees to that): with no condition on the table alone, and scans switched off, the only plan there
-// is leads with the rows and finds each by the primary key.
+// update fails with codeGuard unless it reaches as many rows as the last parameter says.
+//
+// Only one plan is left for several rows: to lead with them and find each by the primary key. Scans are switched off; the
+// keys are arrays (sendRows sees to that), so no condition is on the table alone; and the first key is compared by "= ANY",
+// which means the same but is no equality that sorted inputs could be merged by, for which a planner that believes the
+// table to be empty would read the whole index.
 func (w *shapeWriter) update() string {
 	sql := `WITH w AS (UPDATE ` + w.sh.table + ` c SET ` + strings.Join(w.set, `, `)
 	if rows := w.rows(); rows != `` {
 		sql += ` FROM ` + rows
 	}
-	return sql + ` WHERE ` + strings.ReplaceAll(strings.Join(w.keys, ` AND `), `r.`, `c.`) +
+	return sql + ` WHERE ` + strings.Join(w.keys, ` AND `) +
 		fmt.Sprintf(` RETURNING 1) SELECT ff_guard(count(*), $%d::bigint) FROM w`, w.params+1)
 }
 

@@ -1,0 +1,46 @@
+package bench
+
+import (
+	"context"
+	"time"
+
+	"github.com/flowfabric/flowfabric/internal/loop"
+	"github.com/flowfabric/flowfabric/worker"
+)
+
+// settling is how long idle workers are left alone before they are counted, so that their first claims are over.
+const settling = 500 * time.Millisecond
+
+func (r *run) idle(ctx context.Context, b *bed) error {
+	r.res.Workers = r.opts.Workers
+	workers := make([]*worker.Worker, r.opts.Workers)
+	for i := range workers {
+		workers[i] = r.newWorker(b.eng, 1, func() {}, func() {})
+	}
+	return besideAll(ctx, workers, func(ctx context.Context) error {
+		if !loop.Sleep(ctx, r.clock, settling, nil) {
+			return context.Cause(ctx)
+		}
+		before, counter, err := b.db.statements(ctx)
+		if err != nil {
+			return err
+		}
+		err = r.metered(b.db, 0, func() error {
+			if !loop.Sleep(ctx, r.clock, r.opts.Duration, nil) {
+				return context.Cause(ctx)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if counter == "" {
+			r.res.note("statements are not counted on " + string(r.kind))
+			return nil
+		}
+		after, _, err := b.db.statements(ctx)
+		r.res.StatementsPerS = float64(after-before) / r.res.DurationS
+		r.res.note("statements counted by " + counter)
+		return err
+	})
+}

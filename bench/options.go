@@ -1,0 +1,133 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/flowfabric/flowfabric"
+)
+
+// ErrOptions is wrapped by the errors of options that are out of bounds.
+var ErrOptions = errors.New("bad options")
+
+// Scenario is what a run measures.
+type Scenario string
+
+// Scenarios.
+const (
+	// Submit creates executions: Callers at once, one in a call, or Bulk in a call.
+	Submit Scenario = "submit"
+	// Throughput lets one worker with Workers slots drain executions that wait already: claim, no-op handler, complete.
+	Throughput Scenario = "throughput"
+	// Latency submits one execution at a time to an idle worker and measures until its handler was entered.
+	Latency Scenario = "latency"
+	// Backlog is Throughput with [SmallBacklog] executions waiting behind those that are measured, then with Backlog.
+	Backlog Scenario = "backlog"
+	// Idle runs Workers workers without work for Duration and counts what that costs the database.
+	Idle Scenario = "idle"
+	// Cold opens and migrates an empty database and runs a first execution on it, Executions times.
+	Cold Scenario = "cold"
+	// Lifecycle submits like Submit, then drains like Throughput, and measures the CPU of both together.
+	Lifecycle Scenario = "lifecycle"
+)
+
+// Scenarios lists all scenarios.
+func Scenarios() []Scenario {
+	return []Scenario{Submit, Throughput, Latency, Backlog, Idle, Cold, Lifecycle}
+}
+
+// SmallBacklog is how many executions wait in the first half of [Backlog].
+const SmallBacklog = 10_000
+
+// Options say what to measure. A zero field means the scenario's default.
+type Options struct {
+	// Store is a URL of package internal/backend. On PostgreSQL the run makes a database of its own, ff_bench_…, on that
+	// server; for SQLite it makes the file, which must not exist, or one in the temporary folder if the path is empty.
+	Store    string
+	Scenario Scenario
+	// Executions is how many are measured: 1 to 10,000,000.
+	Executions int
+	// Workers is the number of slots of the worker, of workers for Idle: 1 to 10,000.
+	Workers int
+	// Callers is how many submit at once: 1 to 10,000.
+	Callers int
+	// Bulk is how many executions one call submits: 1 to [flowfabric.MaxSubmitMany]. 1 is Submit, more is SubmitMany.
+	Bulk int
+	// Backlog is how many executions wait in the second half of the scenario of that name: [SmallBacklog] to 10,000,000.
+	Backlog int
+	// PayloadBytes is the size of each payload: 2 to [flowfabric.MaxPayloadBytes].
+	PayloadBytes int
+	// Duration is how long Idle lasts: 10 ms to an hour.
+	Duration time.Duration
+	// AllowUnsafe measures even on a server that acknowledges commits before they are durable; the result says so.
+	AllowUnsafe bool
+	// Keep leaves the database in place; a note of the result names it.
+	Keep bool
+}
+
+// defaults are those of all scenarios, with what a scenario has of its own.
+func defaults(s Scenario) Options {
+	d := Options{
+		Executions: 20_000, Workers: 16, Callers: 1, Bulk: 1000, Backlog: 1_000_000, PayloadBytes: 64, Duration: 10 * time.Second,
+	}
+	switch s {
+	case Submit:
+		d.Bulk = 1
+	case Latency:
+		d.Executions, d.Bulk = 1000, 1
+	case Idle:
+		d.Workers = 100
+	case Cold:
+		d.Executions, d.Bulk = 10, 1
+	default:
+	}
+	return d
+}
+
+const maxExecutions = 10_000_000
+
+func (o Options) withDefaults() Options {
+	d := defaults(o.Scenario)
+	setDefault(&o.Executions, d.Executions)
+	setDefault(&o.Workers, d.Workers)
+	setDefault(&o.Callers, d.Callers)
+	setDefault(&o.Bulk, d.Bulk)
+	setDefault(&o.Backlog, d.Backlog)
+	setDefault(&o.PayloadBytes, d.PayloadBytes)
+	setDefault(&o.Duration, d.Duration)
+	return o
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (o Options) validate() error {
+	if !slices.Contains(Scenarios(), o.Scenario) {
+		return fmt.Errorf("%w: the scenario %q is unknown; want one of %v", ErrOptions, o.Scenario, Scenarios())
+	}
+	for _, f := range []struct {
+		name             string
+		got, least, most int
+	}{
+		{"Executions", o.Executions, 1, maxExecutions},
+		{"Workers", o.Workers, 1, 10_000},
+		{"Callers", o.Callers, 1, 10_000},
+		{"Bulk", o.Bulk, 1, flowfabric.MaxSubmitMany},
+		{"Backlog", o.Backlog, SmallBacklog, maxExecutions},
+		{"PayloadBytes", o.PayloadBytes, len(`""`), flowfabric.MaxPayloadBytes},
+	} {
+		if f.got < f.least || f.got > f.most {
+			return fmt.Errorf("%w: %s is %d; it must be from %d to %d", ErrOptions, f.name, f.got, f.least, f.most)
+		}
+	}
+	if o.Duration < 10*time.Millisecond || o.Duration > time.Hour {
+		return fmt.Errorf("%w: Duration is %s; it must be from 10ms to 1h", ErrOptions, o.Duration)
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package bench_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/flowfabric/flowfabric/bench"
+	"github.com/flowfabric/flowfabric/internal/backend"
+)
+
+func TestRun_RefusesOptionsOutOfBounds(t *testing.T) {
+	for name, o := range map[string]bench.Options{
+		"no scenario":      {Store: "memory:"},
+		"unknown scenario": {Store: "memory:", Scenario: "speed"},
+		"executions":       {Store: "memory:", Scenario: bench.Submit, Executions: -1},
+		"workers":          {Store: "memory:", Scenario: bench.Throughput, Workers: 10_001},
+		"callers":          {Store: "memory:", Scenario: bench.Submit, Callers: 10_001},
+		"bulk":             {Store: "memory:", Scenario: bench.Submit, Bulk: 10_001},
+		"backlog":          {Store: "memory:", Scenario: bench.Backlog, Backlog: 9_999},
+		"payload":          {Store: "memory:", Scenario: bench.Submit, PayloadBytes: 1},
+		"duration":         {Store: "memory:", Scenario: bench.Idle, Duration: time.Millisecond},
+	} {
+		if _, err := bench.Run(t.Context(), o); !errors.Is(err, bench.ErrOptions) {
+			t.Errorf("%s: Run = %v; want %v", name, err, bench.ErrOptions)
+		}
+	}
+}
+
+func TestRun_RefusesWhatIsNoStore(t *testing.T) {
+	_, err := bench.Run(t.Context(), bench.Options{Store: "mysql:", Scenario: bench.Submit})
+	if !errors.Is(err, backend.ErrURL) {
+		t.Errorf("Run = %v; want %v", err, backend.ErrURL)
+	}
+}
+
+func TestRun_ReportsWhatItMeasured(t *testing.T) {
+	for _, scenario := range bench.Scenarios() {
+		t.Run(string(scenario), func(t *testing.T) {
+			o := small[scenario]
+			o.Store, o.Scenario = "memory:", scenario
+			res, err := bench.Run(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Scenario != scenario || res.Store != "memory" || res.Durable || res.DurationS <= 0 || res.GOMAXPROCS < 1 {
+				t.Errorf("result = %+v", res)
+			}
+			for figure, want := range map[string]bool{
+				"submit_per_s":     scenario == bench.Submit || scenario == bench.Throughput || scenario == bench.Backlog || scenario == bench.Lifecycle,
+				"end_to_end_per_s": scenario == bench.Throughput || scenario == bench.Backlog || scenario == bench.Lifecycle,
+				"percentiles":      scenario == bench.Submit || scenario == bench.Latency || scenario == bench.Cold,
+				"ratio":            scenario == bench.Backlog,
+			} {
+				got := map[string]float64{
+					"submit_per_s": res.SubmitPerS, "end_to_end_per_s": res.EndToEndPerS, "percentiles": res.P50MS, "ratio": res.BacklogRatio,
+				}[figure]
+				if (got > 0) != want {
+					t.Errorf("%s = %v; want it measured: %v", figure, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestRun_SQLiteFileIsMadeAndRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bench.db")
+	o := bench.Options{Store: "sqlite:" + path, Scenario: bench.Submit, Executions: 10, AllowUnsafe: true}
+	res, err := bench.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.ServerVersion == "" || res.Settings["synchronous"] != "FULL" || res.SubmitPerS <= 0 {
+		t.Errorf("result = %+v", res)
+	}
+	if left, _ := filepath.Glob(path + "*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	o.Keep = true
+	if _, err := bench.Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the file was not kept: %v", err)
+	}
+	if _, err := bench.Run(t.Context(), o); !errors.Is(err, bench.ErrOptions) {
+		t.Errorf("Run on a file that exists = %v; want %v", err, bench.ErrOptions)
+	}
+}
+
+func TestRun_PostgresNamesServerAndSettings(t *testing.T) {
+	url := os.Getenv("FF_PG_TEST_URL")
+	if url == "" {
+		t.Skip("FF_PG_TEST_URL is not set")
+	}
+	res, err := bench.Run(t.Context(), bench.Options{Store: url, Scenario: bench.Submit, Executions: 10, AllowUnsafe: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.ServerVersion == "" || res.Settings["fsync"] == "" || res.Settings["synchronous_commit"] == "" {
+		t.Errorf("result = %+v", res)
+	}
+	if want := res.Settings["fsync"] == "on" && res.Settings["synchronous_commit"] != "off"; res.Durable != want {
+		t.Errorf("durable = %v with %v", res.Durable, res.Settings)
+	}
+	_, err = bench.Run(t.Context(), bench.Options{Store: url, Scenario: bench.Submit, Executions: 10})
+	if res.Durable != !errors.Is(err, bench.ErrNotDurable) {
+		t.Errorf("Run without AllowUnsafe = %v on a server with %v", err, res.Settings)
+	}
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/pprof"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flowfabric/flowfabric/bench"
+	"github.com/flowfabric/flowfabric/internal/backend"
+)
+
+// benchFlags are the flags of the command that are not options of a run.
+type benchFlags struct {
+	scenarios []string
+	asJSON    bool
+	profile   string
+}
+
+func newBench() *cobra.Command {
+	var o bench.Options
+	var f benchFlags
+	cmd := &cobra.Command{
+		Use:   "bench --store URL --scenario NAME",
+		Short: "Measure the engine on a store",
+		Long: `Measure the engine on a store, on tables that are empty when a run begins.
+
+` + storeHelp + `
+On PostgreSQL a run makes a database of its own on that server, ff_bench_…, and drops it in the end.
+For SQLite it makes the file, which must not exist, or one in the temporary folder for sqlite:.
+
+Scenarios:
+  submit      create executions: --callers at once, --bulk in a call
+  throughput  one worker of --workers slots drains executions that wait: claim, no-op handler, complete
+  latency     submit one at a time to an idle worker; measured until its handler is entered
+  backlog     throughput with 10,000 executions waiting behind, then with --backlog
+  idle        --workers workers without work: what that costs the database
+  cold        open, migrate and complete a first execution, on a new database each time
+  lifecycle   submit, then drain: the CPU of both together
+Several may be named with commas, or all.
+
+` + exitCodes,
+		Example: `  flowfabric bench --store sqlite: --scenario throughput --executions 50000 --workers 2000
+  flowfabric bench --store postgres://postgres@localhost/postgres --scenario submit --callers 16 --json`,
+		Args: cobra.NoArgs,
+		RunE: begin(func(cmd *cobra.Command, _ []string) error {
+			return runBench(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), o, f)
+		}),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.Store, "store", "sqlite:", "the store, or the server to measure on")
+	flags.StringSliceVar(&f.scenarios, "scenario", []string{string(bench.Throughput)}, "what to measure, or all")
+	flags.IntVar(&o.Executions, "executions", 0, "executions measured (default: by scenario)")
+	flags.IntVar(&o.Workers, "workers", 0, "slots of the worker, or idle workers (default 16; idle: 100)")
+	flags.IntVar(&o.Callers, "callers", 0, "callers that submit at once (default 1)")
+	flags.IntVar(&o.Bulk, "bulk", 0, "executions submitted in a call (default: submit 1, else 1000)")
+	flags.IntVar(&o.Backlog, "backlog", 0, "executions that wait behind (default 1000000)")
+	flags.IntVar(&o.PayloadBytes, "payload", 0, "size of a payload in bytes (default 64)")
+	flags.DurationVar(&o.Duration, "duration", 0, "how long idle lasts (default 10s)")
+	flags.BoolVar(&o.AllowUnsafe, "unsafe", false, "measure a server even if its commits are not durable")
+	flags.BoolVar(&o.Keep, "keep", false, "keep the database")
+	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object a line")
+	flags.StringVar(&f.profile, "profile", "", "write a CPU profile of this process to `FILE`")
+	return cmd
+}
+
+func runBench(ctx context.Context, out, stderr io.Writer, o bench.Options, f benchFlags) (err error) {
+	if _, err := backend.KindOf(o.Store); err != nil {
+		return err
+	}
+	if f.profile != "" {
+		stop, err := startProfile(f.profile)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+	}
+	for _, s := range chosen(f.scenarios) {
+		o.Scenario = s
+		if !f.asJSON {
+			fmt.Fprintf(stderr, "measuring %s on %s\n", s, backend.Redact(o.Store))
+		}
+		res, err := bench.Run(ctx, o)
+		if errors.Is(err, bench.ErrNotDurable) {
+			return fmt.Errorf("%w; name a store on a disk, or measure it all the same with --unsafe", err)
+		}
+		if err != nil {
+			return err
+		}
+		res.Version = buildVersion().String()
+		if err := printResult(out, res, f.asJSON); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func chosen(names []string) []bench.Scenario {
+	if slices.Equal(names, []string{"all"}) {
+		return bench.Scenarios()
+	}
+	list := make([]bench.Scenario, len(names))
+	for i, name := range names {
+		list[i] = bench.Scenario(strings.TrimSpace(name))
+	}
+	return list
+}
+
+func printResult(out io.Writer, res bench.Result, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(out).Encode(res)
+	}
+	return printTable(out, res)
+}
+
+func startProfile(path string) (stop func() error, err error) {
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return file.Close()
+	}, nil
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/flowfabric/flowfabric/bench"
+)
+
+func TestBench_JSONIsOneObjectForEachScenario(t *testing.T) {
+	got := execute(t, "bench", "--store", "memory:", "--scenario", "submit,throughput", "--executions", "200", "--json")
+	if got.code != 0 {
+		t.Fatalf("exit code %d: %s", got.code, got.stderr)
+	}
+	var scenarios []bench.Scenario
+	for line := range strings.Lines(got.stdout) {
+		var res bench.Result
+		if err := json.Unmarshal([]byte(line), &res); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if res.Executions != 200 || res.SubmitPerS <= 0 || res.Version == "" {
+			t.Errorf("result = %+v", res)
+		}
+		scenarios = append(scenarios, res.Scenario)
+	}
+	if diff := cmp.Diff([]bench.Scenario{"submit", "throughput"}, scenarios); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBench_TableNamesTheFiguresOfTheScenario(t *testing.T) {
+	got := execute(t, "bench", "--store", "memory:", "--scenario", "throughput", "--executions", "200", "--workers", "8")
+	if got.code != 0 {
+		t.Fatalf("exit code %d: %s", got.code, got.stderr)
+	}
+	for _, want := range []string{"throughput", "  executions ", "  workers ", "  end to end /s ", "  NOT DURABLE "} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("no %q in\n%s", want, got.stdout)
+		}
+	}
+	if strings.Contains(got.stdout, "  ratio ") {
+		t.Errorf("a figure that was not measured is in\n%s", got.stdout)
+	}
+}
+
+func TestBench_WritesAProfile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cpu.out")
+	got := execute(t, "bench", "--store", "memory:", "--scenario", "submit", "--executions", "10", "--profile", path)
+	if got.code != 0 {
+		t.Fatalf("exit code %d: %s", got.code, got.stderr)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		t.Errorf("stat = %v, %v; want a profile", info, err)
+	}
+}
+
+func TestMigrate_TellsTheVersions(t *testing.T) {
+	url := "sqlite:" + filepath.Join(t.TempDir(), "app.db")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--status"}, " is at version 0\n"},
+		{nil, " migrated from version 0 to "},
+		{nil, ": nothing to do\n"},
+	} {
+		got := execute(t, append([]string{"migrate", "--store", url}, c.args...)...)
+		if got.code != 0 || !strings.HasPrefix(got.stdout, url) || !strings.Contains(got.stdout, c.want) {
+			t.Errorf("exit code %d, stdout %q; want %q in it; stderr %q", got.code, got.stdout, c.want, got.stderr)
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/flowfabric/flowfabric/bench"
+)
+
+// printTable prints a result for people: what was measured, then the figures the scenario has.
+func printTable(out io.Writer, res bench.Result) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "%s\t%s\n", res.Scenario, strings.TrimSpace(res.Store+" "+res.ServerVersion))
+	for _, row := range []struct {
+		name  string
+		value int
+	}{
+		{"executions", res.Executions},
+		{"workers", res.Workers},
+		{"callers", res.Callers},
+		{"bulk", res.Bulk},
+		{"payload bytes", res.PayloadBytes},
+		{"backlog", res.Backlog},
+	} {
+		if row.value != 0 {
+			fmt.Fprintf(w, "  %s\t%d\n", row.name, row.value)
+		}
+	}
+	for _, row := range []struct {
+		name   string
+		value  float64
+		digits int
+	}{
+		{"submitted /s", res.SubmitPerS, 0},
+		{"end to end /s", res.EndToEndPerS, 0},
+		{"p50 ms", res.P50MS, 3},
+		{"p95 ms", res.P95MS, 3},
+		{"p99 ms", res.P99MS, 3},
+		{"with 10,000 waiting /s", res.SmallBacklogPerS, 0},
+		{"with the backlog /s", res.LargeBacklogPerS, 0},
+		{"ratio", res.BacklogRatio, 3},
+		{"statements /s", res.StatementsPerS, 2},
+		{"CPU µs per execution", res.CPUUsPerExecution, 1},
+		{"CPU s, client", res.ClientCPUS, 2},
+		{"CPU s, database", res.DBCPUS, 2},
+		{"CPU share of others", res.ForeignCPUShare, 2},
+		{"duration s", res.DurationS, 2},
+	} {
+		if row.value != 0 {
+			fmt.Fprintf(w, "  %s\t%s\n", row.name, strconv.FormatFloat(row.value, 'f', row.digits, 64))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(res.Settings)) {
+		fmt.Fprintf(w, "  %s\t%s\n", name, res.Settings[name])
+	}
+	if !res.Durable {
+		fmt.Fprintf(w, "  NOT DURABLE\tan acknowledged commit may be lost with the power\n")
+	}
+	for _, note := range res.Notes {
+		fmt.Fprintf(w, "  note\t%s\n", note)
+	}
+	return w.Flush()
+}

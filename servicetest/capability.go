@@ -1,0 +1,109 @@
+package servicetest
+
+import (
+	"fmt"
+	"time"
+
+	ff "github.com/flowfabric/flowfabric"
+)
+
+var capabilityTests = []behaviour{
+	{"OnlyWhoOffersAllIsGivenIt", testCapabilitySubset},
+	{"WorkNobodyCanDoDoesNotStandInTheWay", testCapabilityNoBlocking},
+	{"TokensAreOpaque", testCapabilityTokens},
+	{"OrderAcrossRoutes", testCapabilityOrder},
+	{"AnotherEnginesRouteIsFound", testCapabilityOtherEngine},
+	{"DelayedWorkFindsItsWorker", testCapabilityDelayed},
+	{"HoldAfterRetryAndReclaim", testCapabilityRetry},
+}
+
+// offering asks for work with capabilities.
+func (e *env) offering(svc ff.Workers, most int, capabilities ...string) []ff.Claimed {
+	e.Helper()
+	cmd := e.wants(most)
+	cmd.Capabilities = capabilities
+	got, err := svc.Claim(e.Context(), cmd)
+	e.ok(err)
+	return got
+}
+
+// testCapabilitySubset is I19.
+func testCapabilitySubset(e *env) {
+	id := e.submit(ff.Submit{Policy: requiring("linux", "gpu", "gpu")})
+	e.equal("required", e.describe(id).RequiredCapabilities, []string{"gpu", "linux"})
+	for _, offer := range [][]string{nil, {"gpu"}, {"linux"}, {"arm", "gpu"}, {"GPU", "linux"}} {
+		e.equal(fmt.Sprintf("offering %v", offer), len(e.offering(e.svc, 1, offer...)), 0)
+	}
+	got := e.offering(e.svc, 1, "zfs", "linux", "gpu", "arm", "gpu")
+	e.equal("offering all and more", len(got), 1)
+}
+
+// testCapabilityNoBlocking is W18: what a worker cannot do does not hide what it can.
+func testCapabilityNoBlocking(e *env) {
+	for n := range 50 {
+		e.submit(ff.Submit{Priority: 9000, Policy: requiring(fmt.Sprintf("rare-%d", n))})
+	}
+	id := e.submit(ff.Submit{})
+	got := e.offering(e.svc, 10, "gpu")
+	if len(got) != 1 || got[0].ExecutionID != id {
+		e.Errorf("claimed %d", len(got))
+	}
+	e.equal("the others", len(e.offering(e.svc, 10, "rare-7", "rare-8")), 2)
+}
+
+func testCapabilityTokens(e *env) {
+	for _, token := range []string{"größe", "{a}:'b\"", "a=1.2.3", "%_"} {
+		e.submit(ff.Submit{Policy: requiring(token)})
+		e.equal("another token", len(e.offering(e.svc, 1, token+"x", "x"+token)), 0)
+		e.equal(token, len(e.offering(e.svc, 1, token)), 1)
+	}
+}
+
+// testCapabilityOrder: a worker that can do several kinds of work gets it in one order.
+func testCapabilityOrder(e *env) {
+	a := e.submit(ff.Submit{Priority: 1, Policy: requiring("a")})
+	b := e.submit(ff.Submit{Priority: 3, Policy: requiring("b")})
+	any1 := e.submit(ff.Submit{Priority: 2})
+	ab := e.submit(ff.Submit{Priority: 4, Policy: requiring("a", "b")})
+	var got []ff.ExecutionID
+	for _, c := range e.offering(e.svc, 10, "a", "b") {
+		got = append(got, c.ExecutionID)
+	}
+	e.equal("order", got, []ff.ExecutionID{ab, b, any1, a})
+}
+
+// testCapabilityOtherEngine: a route this engine has not seen is found by a claim that finds nothing else.
+func testCapabilityOtherEngine(e *env) {
+	other := e.engine()
+	e.equal("before", len(e.offering(other, 1, "gpu")), 0)
+	id := e.submit(ff.Submit{Policy: requiring("gpu")})
+	e.pace.Advance(time.Second)
+	got := e.offering(other, 1, "gpu")
+	if len(got) != 1 || got[0].ExecutionID != id {
+		e.Errorf("claimed %+v", got)
+	}
+}
+
+func testCapabilityDelayed(e *env) {
+	other := e.engine()
+	id := e.submit(ff.Submit{Delay: time.Second, Policy: requiring("a", "b")})
+	e.advance(time.Second)
+	got := e.offering(other, 1, "a", "b")
+	if len(got) != 1 || got[0].ExecutionID != id {
+		e.Errorf("claimed %+v", got)
+	}
+}
+
+func testCapabilityRetry(e *env) {
+	policy := ff.Retry(1, ff.FixedBackoff(0))
+	policy.Routing = &ff.RoutingRequirements{RequiredCapabilities: []string{"gpu"}}
+	e.submit(ff.Submit{Policy: policy})
+	c := e.offering(e.svc, 1, "gpu")[0]
+	e.fail(c, "transient")
+	e.advance(0)
+	e.nothingClaimable("for a retry, without capabilities")
+	e.equal("retry", len(e.offering(e.svc, 1, "gpu")), 1)
+	e.advance(leaseTTL)
+	e.nothingClaimable("for a reclaim, without capabilities")
+	e.equal("reclaim", len(e.offering(e.svc, 1, "gpu")), 1)
+}
