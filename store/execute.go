@@ -246,7 +246,7 @@ func (b *Batch) run(ctx context.Context, s Session, u *Unit, st *unitState) erro
 		}
 		if u.Err != nil {
 			st.reset()
-			return nil
+			return nil //nolint:nilerr // it is the unit's own outcome; the batch goes on
 		}
 		b.merge(st)
 		return nil

@@ -167,8 +167,7 @@ type needError struct{ reads Reads }
 func (*needError) Error() string { return "store: the unit needs more records" }
 
 func asNeed(err error) (Reads, bool) {
-	var n *needError
-	if errors.As(err, &n) {
+	if n, ok := errors.AsType[*needError](err); ok {
 		return n.reads, true
 	}
 	return Reads{}, false

@@ -25,7 +25,6 @@ func TestKill9_Postgres(t *testing.T) {
 }
 
 func kill9(t *testing.T, url string) {
-
 	st, err := openStore(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)

@@ -84,8 +84,7 @@ func running4(t testing.TB) *record.Execution {
 }
 
 func code(err error) ff.Code {
-	var e *ff.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*ff.Error](err); ok {
 		return e.Code
 	}
 	return ""

@@ -66,6 +66,7 @@ func storedOutcome(e *record.Execution, att *record.Attempt) ff.Outcome {
 		switch o := ff.Outcome(att.Outcome); o {
 		case ff.OutcomeSuccess, ff.OutcomeFailed, ff.OutcomeCancelled, ff.OutcomeExpired, ff.OutcomeSkipped:
 			return o
+		default: // an attempt may end in words of its own
 		}
 	}
 	return ff.OutcomeNone

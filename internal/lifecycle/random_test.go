@@ -269,7 +269,7 @@ func (w *world) checkAttempts() {
 	for i := range e.TotalAttempts {
 		a, last := w.attempts[i], i == e.TotalAttempts-1
 		switch {
-		case a == nil && !(last && open):
+		case a == nil && (!last || !open):
 			w.Fatalf("I8: attempt %d of %d is not there in %s", i, e.TotalAttempts, e.State)
 		case a != nil && last && open && a.EndedAt != 0:
 			w.Fatalf("I9: the open attempt has ended")

@@ -55,8 +55,8 @@ func legalVectors(t testing.TB) map[ff.StateVector]legalVector {
 		f := strings.Fields(line)
 		row, err := strconv.Atoi(f[0])
 		noError(t, err)
-		for _, reason := range strings.Split(f[4], "|") {
-			for _, attempt := range strings.Split(f[6], "|") {
+		for reason := range strings.SplitSeq(f[4], "|") {
+			for attempt := range strings.SplitSeq(f[6], "|") {
 				v := vector(t, strings.Join([]string{f[1], f[2], f[3], reason, f[5], attempt}, " "))
 				all[v] = legalVector{Row(row), ff.PublicState(f[7])}
 			}

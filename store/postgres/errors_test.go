@@ -44,7 +44,7 @@ func TestClassify(t *testing.T) {
 			t.Errorf("%s: the cause is lost in %v", tc.name, err)
 		}
 		for _, sentinel := range []error{store.ErrConflict, store.ErrTransient, store.ErrUnknownOutcome} {
-			if got, want := errors.Is(err, sentinel), sentinel == tc.want; got != want {
+			if got, want := errors.Is(err, sentinel), errors.Is(sentinel, tc.want); got != want {
 				t.Errorf("%s: is %q = %t, want %t", tc.name, sentinel, got, want)
 			}
 		}

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -37,9 +38,7 @@ func checkPlans(t *testing.T, url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, value := range postgres.PlannerSettings() {
-		cfg.RuntimeParams[name] = value
-	}
+	maps.Copy(cfg.RuntimeParams, postgres.PlannerSettings())
 	c, err := pgx.ConnectConfig(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

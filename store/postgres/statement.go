@@ -3,6 +3,7 @@ package postgres
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 )
 
 // statement is a text to prepare. Its name follows from the text, so that several stores may share a connection.
@@ -41,12 +42,13 @@ var plannerSettings = []struct{ name, value string }{
 
 // settingsStatement applies plannerSettings to one transaction of a session that is somebody else's.
 var settingsStatement = newStatement(func() string {
-	sql := `SELECT `
+	var sql strings.Builder
+	sql.WriteString(`SELECT `)
 	for i, s := range plannerSettings {
 		if i > 0 {
-			sql += `, `
+			sql.WriteString(`, `)
 		}
-		sql += `set_config('` + s.name + `', '` + s.value + `', true)`
+		sql.WriteString(`set_config('` + s.name + `', '` + s.value + `', true)`)
 	}
-	return sql
+	return sql.String()
 }())
