@@ -42,8 +42,8 @@ examples: ## Build and run the examples
 soak: ## Repeat all tests for SOAK seconds, an hour by default
 	ci/soak.sh
 
-demo: ## Run an engine in memory, with work to look at
-	go run ./cmd/flowfabric dev
+demo: ## Real work on embedded SQLite, with a worker killed in the middle
+	go run ./cmd/flowfabric demo
 
 vuln: ## Look for known vulnerabilities (needs the network)
 	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...

@@ -35,7 +35,7 @@ func (r *run) metered(db database, n int, fn func() error) error {
 		r.res.CPUUsPerExecution = (client + server).Seconds() * 1e6 / float64(n)
 	}
 	if after.machineIsVisible {
-		r.foreign(after.machine-before.machine-client-server, took)
+		r.foreign += after.machine - before.machine - client - server
 	}
 	return nil
 }
@@ -43,9 +43,9 @@ func (r *run) metered(db database, n int, fn func() error) error {
 // quiet is the share of the machine's CPU that others may use before a run is worth little.
 const quiet = 0.05
 
-// foreign notes what other programs used of the machine's CPU meanwhile.
-func (r *run) foreign(used, took time.Duration) {
-	r.res.ForeignCPUShare = max(0, used.Seconds()/(took.Seconds()*float64(runtime.NumCPU())))
+// tellForeign adds to the result what other programs used of the machine's CPU while the meter ran.
+func (r *run) tellForeign() {
+	r.res.ForeignCPUShare = max(0, r.foreign.Seconds()/(r.res.DurationS*float64(runtime.NumCPU())))
 	if r.res.ForeignCPUShare > quiet {
 		r.res.note(fmt.Sprintf("other programs used %.0f%% of the CPU: the figures are worth little", 100*r.res.ForeignCPUShare))
 	}

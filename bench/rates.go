@@ -54,22 +54,34 @@ func (r *run) lifecycle(ctx context.Context, b *bed) error {
 func (r *run) backlog(ctx context.Context, b *bed) error {
 	n := r.opts.Executions
 	r.res.Executions, r.res.Workers, r.res.Backlog, r.res.PayloadBytes = n, r.opts.Workers, r.opts.Backlog, r.opts.PayloadBytes
-	if _, err := r.timedLoad(ctx, b, SmallBacklog+n); err != nil {
-		return err
-	}
-	took, err := r.drain(ctx, b, n)
+	small, err := r.drainBefore(ctx, b, SmallBacklog)
 	if err != nil {
 		return err
 	}
-	r.res.SmallBacklogPerS = perSecond(n, took)
-	if _, err := r.timedLoad(ctx, b, r.opts.Backlog-SmallBacklog+n); err != nil {
+	smallCPU := r.res.CPUUsPerExecution
+	large, err := r.drainBefore(ctx, b, r.opts.Backlog-SmallBacklog)
+	if err != nil {
 		return err
 	}
-	return r.metered(b.db, n, func() error {
+	r.res.SmallBacklogPerS, r.res.LargeBacklogPerS, r.res.EndToEndPerS = small, large, large
+	r.res.BacklogRatio = large / small
+	if r.res.CPUUsPerExecution > 0 {
+		r.res.BacklogCPURatio = smallCPU / r.res.CPUUsPerExecution
+	}
+	return nil
+}
+
+// drainBefore adds executions, of which more are left behind when those that are measured are completed, and returns the
+// rate.
+func (r *run) drainBefore(ctx context.Context, b *bed, more int) (perS float64, err error) {
+	n := r.opts.Executions
+	if _, err := r.timedLoad(ctx, b, more+n); err != nil {
+		return 0, err
+	}
+	err = r.metered(b.db, n, func() error {
 		took, err := r.drain(ctx, b, n)
-		r.res.LargeBacklogPerS = perSecond(n, took)
-		r.res.EndToEndPerS = r.res.LargeBacklogPerS
-		r.res.BacklogRatio = r.res.LargeBacklogPerS / r.res.SmallBacklogPerS
+		perS = perSecond(n, took)
 		return err
 	})
+	return perS, err
 }

@@ -15,6 +15,7 @@ type Result struct {
 	Settings      map[string]string `json:"settings,omitempty"`
 	Durable       bool              `json:"durable"` // an acknowledged commit survives a loss of power
 	GOMAXPROCS    int               `json:"gomaxprocs"`
+	GOGC          int               `json:"gogc"` // the garbage collector's target in percent; -1: off
 
 	Executions   int `json:"executions,omitempty"`
 	Workers      int `json:"workers,omitempty"`
@@ -32,7 +33,10 @@ type Result struct {
 
 	SmallBacklogPerS float64 `json:"small_backlog_per_s,omitempty"`
 	LargeBacklogPerS float64 `json:"large_backlog_per_s,omitempty"`
-	BacklogRatio     float64 `json:"backlog_ratio,omitempty"` // large to small; 1: the backlog costs nothing
+	// BacklogRatio is the large rate to the small one, BacklogCPURatio the same by CPU per execution, which other programs
+	// disturb less. 1: the backlog costs nothing.
+	BacklogRatio    float64 `json:"backlog_ratio,omitempty"`
+	BacklogCPURatio float64 `json:"backlog_cpu_ratio,omitempty"`
 
 	StatementsPerS float64 `json:"statements_per_s,omitempty"`
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
+	"runtime/metrics"
 	"time"
 
 	"github.com/flowfabric/flowfabric/engine"
@@ -29,11 +31,22 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		return Result{}, err
 	}
 	r := &run{opts: o, kind: kind, clock: clock.Real()}
-	r.res = Result{Scenario: o.Scenario, Store: string(kind), GOMAXPROCS: runtime.GOMAXPROCS(0)}
+	r.res = Result{Scenario: o.Scenario, Store: string(kind), GOMAXPROCS: runtime.GOMAXPROCS(0), GOGC: gogc()}
 	if err := r.measure(ctx); err != nil {
 		return Result{}, fmt.Errorf("scenario %s on %s: %w", o.Scenario, kind, err)
 	}
+	r.tellForeign()
 	return r.res, nil
+}
+
+// gogc reads the garbage collector's target.
+func gogc() int {
+	sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	metrics.Read(sample)
+	if sample[0].Value.Kind() != metrics.KindUint64 || sample[0].Value.Uint64() > math.MaxInt32 {
+		return -1
+	}
+	return int(sample[0].Value.Uint64())
 }
 
 // run is one scenario under way.
@@ -42,6 +55,8 @@ type run struct {
 	kind  backend.Kind
 	clock clock.Clock
 	res   Result
+	// foreign is the CPU time other programs used while the meter ran.
+	foreign time.Duration
 }
 
 func (r *run) measure(ctx context.Context) error {

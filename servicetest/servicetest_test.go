@@ -48,3 +48,12 @@ func closedByCleanup(t testing.TB, st store.Store, err error) store.Store {
 	})
 	return st
 }
+
+func TestAgree_Shards(t *testing.T) { RunAgree(t, inMemory(1), inMemory(8)) }
+
+func TestAgree_SQLite(t *testing.T) { RunAgree(t, inMemory(1), onSQLite) }
+
+func TestAgree_Postgres(t *testing.T) {
+	server(t)
+	RunAgree(t, inMemory(1), onPostgres)
+}

@@ -44,6 +44,7 @@ func printTable(out io.Writer, res bench.Result) error {
 		{"with 10,000 waiting /s", res.SmallBacklogPerS, 0},
 		{"with the backlog /s", res.LargeBacklogPerS, 0},
 		{"ratio", res.BacklogRatio, 3},
+		{"ratio by CPU", res.BacklogCPURatio, 3},
 		{"statements /s", res.StatementsPerS, 2},
 		{"CPU µs per execution", res.CPUUsPerExecution, 1},
 		{"CPU s, client", res.ClientCPUS, 2},

@@ -21,13 +21,15 @@ func (s *session) Commit(ctx context.Context, ch *store.Changes) error {
 	_, age := s.st.clock.estimate()
 	s.sendBegin(t, beginStatement, age > maxClockAge)
 	ix := store.IndexesOf(ch.Executions)
-	s.sendChanges(t, ch, s.taken.settle(ix))
+	rest := s.taken.settle(ix)
+	s.sendChanges(t, ch, rest)
 	t.send(commitStatement, nil, nil)
 	if err := t.run(); err != nil {
 		return classify("commit", err, commitSent)
 	}
 	s.open = false
 	s.st.notifier.notify(lanesOf(ix.ReadyAdd))
+	s.st.sweeper.removed(len(s.taken.ready)+len(rest.ReadyRemove), len(s.taken.due)+len(rest.DueRemove))
 	return nil
 }
 

@@ -20,6 +20,7 @@ type Store struct {
 	clock    serverClock
 	shapes   shapes
 	notifier notifier
+	sweeper  sweeper
 	listener listener
 
 	running sync.RWMutex // held shared by calls, exclusively by Close
@@ -81,6 +82,7 @@ func newStore(pool *pgxpool.Pool, cfg Config, borrowed bool) *Store {
 	st := &Store{cfg: cfg, pool: pool, borrowed: borrowed}
 	st.clock.local = clock.Real()
 	st.notifier.start(pool)
+	st.sweeper.start(pool)
 	st.listener.start(st)
 	return st
 }
@@ -149,6 +151,7 @@ func (st *Store) Close() error {
 	st.closed = true
 	st.listener.close()
 	st.notifier.close()
+	st.sweeper.close()
 	if !st.borrowed {
 		st.pool.Close()
 	}

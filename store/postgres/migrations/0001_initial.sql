@@ -119,7 +119,8 @@ CREATE TABLE ff_ready (
     execution_id  uuid     NOT NULL,
     lane_id       text     NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
-    autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000);
+    autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000, vacuum_index_cleanup = on,
+    vacuum_truncate = off);
 
 CREATE UNIQUE INDEX ff_ready_order
     ON ff_ready (lane_id, route, priority DESC, created_at_ms, execution_id, partition_key);
@@ -133,7 +134,8 @@ CREATE TABLE ff_due (
     execution_id  uuid     NOT NULL,
     PRIMARY KEY (due_at_ms, execution_id, partition_key)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
-    autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000);
+    autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000, vacuum_index_cleanup = on,
+    vacuum_truncate = off);
 
 -- The log of all families. seq orders the rows of one execution; over several, rows become visible out of that order,
 -- and a reader that keeps a cursor takes only rows whose xid is below the oldest transaction still running.
