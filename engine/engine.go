@@ -178,8 +178,8 @@ func (e *Engine) committed(u *store.Unit) {
 		if rec.DueAt != 0 {
 			e.due.Hint(rec.DueAt)
 		}
+		e.sched.Learn(rec.Lane, rec.Route, rec.Capabilities) // before it is ready: a claim may come as soon as it is
 		if rec.Ready {
-			e.sched.Learn(rec.Lane, rec.Route, rec.Capabilities)
 			if rec.Lane != woken {
 				woken = rec.Lane
 				e.sched.Wake(rec.Lane)

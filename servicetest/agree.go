@@ -263,4 +263,4 @@ func (e *env) log() map[string][]record.Event {
 	return log
 }
 
-var slow func(string,int,time.Duration)
+var slow func(string, int, time.Duration)

@@ -83,8 +83,13 @@ func testExpiryLimit(e *env) {
 	e.equal("counts", []int{s.TotalAttempts, s.ReclaimCount}, []int{3, 2})
 	e.equal("states", states(e.attempts(id)), []ff.AttemptLifecycle{"interrupted_reclaimed", "interrupted_reclaimed", "interrupted_reclaimed"})
 	e.equal("events", e.events(id), []told{
-		{"lease", "acquired", 1, ""}, {"lease", "expired", 1, ""}, {"lease", "reclaimed", 2, ""}, {"lease", "expired", 2, ""},
-		{"lease", "reclaimed", 3, ""}, {"lease", "expired", 3, ""}, {"completion", "failed", 3, ""},
+		{"lease", "acquired", 1, ""},
+		{"lease", "expired", 1, ""},
+		{"lease", "reclaimed", 2, ""},
+		{"lease", "expired", 2, ""},
+		{"lease", "reclaimed", 3, ""},
+		{"lease", "expired", 3, ""},
+		{"completion", "failed", 3, ""},
 	})
 	e.nothingClaimable("after the end")
 }

@@ -80,8 +80,11 @@ func testManyAnswers(e *env) {
 func testManySameKey(e *env) {
 	id := ff.SoloExecutionID(e.lane, ff.DefaultPartitions())
 	results := e.submitMany([]ff.Submit{
-		{IdempotencyKey: e.Name()}, {IdempotencyKey: e.Name()}, {IdempotencyKey: e.Name(), Kind: "another"},
-		{ID: id}, {ID: id},
+		{IdempotencyKey: e.Name()},
+		{IdempotencyKey: e.Name()},
+		{IdempotencyKey: e.Name(), Kind: "another"},
+		{ID: id},
+		{ID: id},
 	})
 	e.equal("first of the key", results[0].Outcome, ff.Created)
 	e.equal("second of the key", results[1], ff.SubmitResult{ID: results[0].ID, Outcome: ff.Duplicate})
