@@ -74,12 +74,7 @@ func (s *script) step() {
 		times = 2
 	}
 	for range times {
-		t0 := time.Now()
-		left := perform(s.sides[0])
-		t1 := time.Now()
-		right := perform(s.sides[1])
-		slow(name, 0, t1.Sub(t0))
-		slow(name, 1, time.Since(t1))
+		left, right := perform(s.sides[0]), perform(s.sides[1])
 		if left != right {
 			s.Fatalf("%s answers\n%s\non the one side and\n%s\non the other", name, left, right)
 		}
@@ -122,8 +117,8 @@ func (s *script) drawSubmit(id ff.ExecutionID) func(*side) string {
 		Delay:          time.Duration(rapid.SampledFrom([]int{0, 0, 500}).Draw(s.T, "delay")) * time.Millisecond,
 		IdempotencyKey: rapid.SampledFrom([]string{"", "", string(s.lane)}).Draw(s.T, "key"),
 		Policy: &ff.Policy{
-			Retry:       &ff.RetryPolicy{MaxRetries: ptr(uint32(2)), Backoff: ff.FixedBackoff(500 * time.Millisecond)},
-			MaxReclaims: ptr(uint32(1)), MaxReplays: ptr(uint32(2)),
+			Retry:       &ff.RetryPolicy{MaxRetries: new(uint32(2)), Backoff: ff.FixedBackoff(500 * time.Millisecond)},
+			MaxReclaims: new(uint32(1)), MaxReplays: new(uint32(2)),
 			Routing: &ff.RoutingRequirements{RequiredCapabilities: s.drawCapabilities()},
 		},
 	}
@@ -197,7 +192,7 @@ func (s *script) drawReport(name string, id ff.ExecutionID, fence func(*side) ff
 		case "renew":
 			return answer(sd.svc.Renew(ctx, ff.Renew{ExecutionID: id, Fence: f, TTL: d}))
 		case "progress":
-			return answer("", sd.svc.UpdateProgress(ctx, ff.UpdateProgress{ExecutionID: id, Fence: f, Progress: ff.Progress{Percent: ptr(ms % 101)}}))
+			return answer("", sd.svc.UpdateProgress(ctx, ff.UpdateProgress{ExecutionID: id, Fence: f, Progress: ff.Progress{Percent: new(ms % 101)}}))
 		case "complete":
 			return answer("", sd.svc.Complete(ctx, ff.Complete{ExecutionID: id, Fence: f, Result: fmt.Append(nil, ms)}))
 		case "fail":
@@ -262,5 +257,3 @@ func (e *env) log() map[string][]record.Event {
 	}
 	return log
 }
-
-var slow func(string, int, time.Duration)

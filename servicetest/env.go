@@ -275,4 +275,5 @@ func (e *env) unchanged(what string, id ff.ExecutionID, perform func()) {
 	e.equal("after "+what+", its events", e.events(id), log)
 }
 
-func ptr[T any](v T) *T { return &v }
+//go:fix inline
+func ptr[T any](v T) *T { return new(v) }

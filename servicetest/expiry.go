@@ -73,7 +73,7 @@ func testExpiryLate(e *env) {
 
 // testExpiryLimit is W10: being lost once too often is an end like any other, with its event and its attempts closed.
 func testExpiryLimit(e *env) {
-	id := e.submit(ff.Submit{Policy: &ff.Policy{MaxReclaims: ptr(uint32(2))}})
+	id := e.submit(ff.Submit{Policy: &ff.Policy{MaxReclaims: new(uint32(2))}})
 	for n := range 3 {
 		e.equal("attempt", e.claim().Fence.AttemptIndex, n)
 		e.advance(leaseTTL)
@@ -95,7 +95,7 @@ func testExpiryLimit(e *env) {
 }
 
 func testExpiryNoReclaim(e *env) {
-	c := e.running(ff.Submit{Policy: &ff.Policy{MaxReclaims: ptr(uint32(0))}})
+	c := e.running(ff.Submit{Policy: &ff.Policy{MaxReclaims: new(uint32(0))}})
 	e.pace.Advance(leaseTTL)
 	e.refused("complete", e.svc.Complete(e.Context(), ff.Complete{ExecutionID: c.ExecutionID, Fence: c.Fence}), ff.CodeLeaseExpired)
 	e.advance(0)

@@ -29,7 +29,7 @@ func (e *env) holderCalls(id ff.ExecutionID, f ff.Fence) map[string]func() error
 			return results[0].Err
 		},
 		"progress": func() error {
-			return e.svc.UpdateProgress(ctx, ff.UpdateProgress{ExecutionID: id, Fence: f, Progress: ff.Progress{Percent: ptr(5)}})
+			return e.svc.UpdateProgress(ctx, ff.UpdateProgress{ExecutionID: id, Fence: f, Progress: ff.Progress{Percent: new(5)}})
 		},
 		"complete": func() error {
 			return e.svc.Complete(ctx, ff.Complete{ExecutionID: id, Fence: f, Result: []byte("late")})

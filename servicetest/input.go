@@ -196,11 +196,11 @@ func testInputReports(e *env) {
 		for name, err := range map[string]error{
 			"ttl below":              renew(ff.Renew{ExecutionID: id, Fence: f, TTL: time.Millisecond}),
 			"ttl above":              renew(ff.Renew{ExecutionID: id, Fence: f, TTL: 25 * time.Hour}),
-			"progress with renewal":  renew(ff.Renew{ExecutionID: id, Fence: f, Progress: &ff.Progress{Percent: ptr(101)}}),
-			"percent below":          progress(ff.Progress{Percent: ptr(-1)}),
-			"percent above":          progress(ff.Progress{Percent: ptr(101)}),
+			"progress with renewal":  renew(ff.Renew{ExecutionID: id, Fence: f, Progress: &ff.Progress{Percent: new(101)}}),
+			"percent below":          progress(ff.Progress{Percent: new(-1)}),
+			"percent above":          progress(ff.Progress{Percent: new(101)}),
 			"message too long":       progress(ff.Progress{Message: &long}),
-			"message not UTF-8":      progress(ff.Progress{Message: ptr("\xff")}),
+			"message not UTF-8":      progress(ff.Progress{Message: new("\xff")}),
 			"reason too long":        fail(ff.Fail{ExecutionID: id, Fence: f, Reason: long}),
 			"reason not UTF-8":       fail(ff.Fail{ExecutionID: id, Fence: f, Reason: "\xff"}),
 			"reason with NUL":        fail(ff.Fail{ExecutionID: id, Fence: f, Reason: "\x00"}),
@@ -255,7 +255,7 @@ func testInputAtBounds(e *env) {
 	e.ok(err)
 	message := strings.Repeat("m", 4096)
 	e.ok(e.svc.UpdateProgress(e.Context(), ff.UpdateProgress{ExecutionID: id, Fence: f, Progress: ff.Progress{
-		Percent: ptr(100), Message: &message, Details: make([]byte, 16<<10),
+		Percent: new(100), Message: &message, Details: make([]byte, 16<<10),
 	}}))
 	result := make([]byte, 1<<20)
 	result[1] = 0xff

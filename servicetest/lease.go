@@ -112,13 +112,13 @@ func (e *env) report(c ff.Claimed, p ff.Progress) {
 func testProgress(e *env) {
 	c := e.running(ff.Submit{})
 	e.equal("before", e.describe(c.ExecutionID).Progress, ff.ProgressSnapshot{})
-	e.report(c, ff.Progress{Percent: ptr(40), Message: ptr("sending"), Details: []byte("\x00{}")})
+	e.report(c, ff.Progress{Percent: new(40), Message: new("sending"), Details: []byte("\x00{}")})
 	at := e.pace.now()
-	e.equal("first", e.describe(c.ExecutionID).Progress, ff.ProgressSnapshot{Percent: ptr(40), Message: "sending", Details: []byte("\x00{}"), UpdatedAt: at})
+	e.equal("first", e.describe(c.ExecutionID).Progress, ff.ProgressSnapshot{Percent: new(40), Message: "sending", Details: []byte("\x00{}"), UpdatedAt: at})
 	e.advance(time.Second)
-	e.report(c, ff.Progress{Message: ptr("")})
-	e.equal("second", e.describe(c.ExecutionID).Progress, ff.ProgressSnapshot{Percent: ptr(40), Details: []byte("\x00{}"), UpdatedAt: at + 1000})
-	e.report(c, ff.Progress{Percent: ptr(0)})
+	e.report(c, ff.Progress{Message: new("")})
+	e.equal("second", e.describe(c.ExecutionID).Progress, ff.ProgressSnapshot{Percent: new(40), Details: []byte("\x00{}"), UpdatedAt: at + 1000})
+	e.report(c, ff.Progress{Percent: new(0)})
 	e.equal("third", *e.describe(c.ExecutionID).Progress.Percent, 0)
 	e.complete(c)
 	e.equal("after the end", *e.describe(c.ExecutionID).Progress.Percent, 0)
@@ -128,7 +128,7 @@ func testProgressKeepsExpiry(e *env) {
 	c := e.running(ff.Submit{})
 	e.advance(time.Second)
 	before := e.describe(c.ExecutionID)
-	e.report(c, ff.Progress{Percent: ptr(1)})
+	e.report(c, ff.Progress{Percent: new(1)})
 	after := e.describe(c.ExecutionID)
 	e.equal("lease", after.Lease, before.Lease)
 	e.equal("last transition", after.LastTransitionAt, before.LastTransitionAt)
@@ -139,10 +139,10 @@ func testProgressWithRenewal(e *env) {
 	c := e.running(ff.Submit{})
 	for n := range 3 {
 		_, err := e.svc.Renew(e.Context(), ff.Renew{
-			ExecutionID: c.ExecutionID, Fence: c.Fence, TTL: leaseTTL, Progress: &ff.Progress{Percent: ptr(n), Message: ptr(fmt.Sprint(n))},
+			ExecutionID: c.ExecutionID, Fence: c.Fence, TTL: leaseTTL, Progress: &ff.Progress{Percent: new(n), Message: new(fmt.Sprint(n))},
 		})
 		e.ok(err)
 		p := e.describe(c.ExecutionID).Progress
-		e.equal("progress", p, ff.ProgressSnapshot{Percent: ptr(n), Message: fmt.Sprint(n), UpdatedAt: e.pace.now()})
+		e.equal("progress", p, ff.ProgressSnapshot{Percent: new(n), Message: fmt.Sprint(n), UpdatedAt: e.pace.now()})
 	}
 }

@@ -237,7 +237,7 @@ func testRelease(e *env) {
 }
 
 func testPausesAreFree(e *env) {
-	c := e.running(ff.Submit{Policy: &ff.Policy{MaxReclaims: ptr(uint32(0))}})
+	c := e.running(ff.Submit{Policy: &ff.Policy{MaxReclaims: new(uint32(0))}})
 	for range 5 {
 		e.ok(e.svc.Release(e.Context(), ff.Release{ExecutionID: c.ExecutionID, Fence: c.Fence}))
 		c = e.claim()

@@ -88,7 +88,7 @@ func testReplayEnds(e *env) {
 }
 
 func testReplayLimit(e *env) {
-	for _, limit := range []*uint32{ptr(uint32(2)), ptr(uint32(0)), nil} {
+	for _, limit := range []*uint32{new(uint32(2)), new(uint32(0)), nil} {
 		c := e.running(ff.Submit{Policy: &ff.Policy{MaxReplays: limit}})
 		e.complete(c)
 		most := 10
@@ -123,7 +123,7 @@ func testReplayRetries(e *env) {
 }
 
 func testReplayReclaims(e *env) {
-	id := e.submit(ff.Submit{Policy: &ff.Policy{MaxReclaims: ptr(uint32(1))}})
+	id := e.submit(ff.Submit{Policy: &ff.Policy{MaxReclaims: new(uint32(1))}})
 	for generation := range 2 {
 		if generation > 0 {
 			e.replay(id)

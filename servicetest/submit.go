@@ -48,10 +48,10 @@ func testSubmitDefaults(e *env) {
 func testSubmitEverything(e *env) {
 	policy := &ff.Policy{
 		Retry: &ff.RetryPolicy{
-			MaxRetries: ptr(uint32(7)), Backoff: ff.ExponentialBackoff(time.Second, time.Minute, 1.5),
+			MaxRetries: new(uint32(7)), Backoff: ff.ExponentialBackoff(time.Second, time.Minute, 1.5),
 			RetryableCategories: []string{"transient", "smtp_busy"},
 		},
-		MaxReclaims: ptr(uint32(5)), MaxReplays: ptr(uint32(6)),
+		MaxReclaims: new(uint32(5)), MaxReplays: new(uint32(6)),
 	}
 	tags := map[string]string{"team.name": "Größe", "cairn.instance_id": "i-1"}
 	id := ff.SoloExecutionID(e.lane, ff.DefaultPartitions())

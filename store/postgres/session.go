@@ -22,7 +22,7 @@ type session struct {
 }
 
 // maxClockAge is how old a reading of the server's clock may get before the next round trip takes another.
-const maxClockAge = time.Second
+const maxClockAge = 10 * time.Second
 
 // begin opens a session. It asks the server for nothing but, once in the life of a store, its clock.
 func (st *Store) begin(ctx context.Context, careful bool) (store.Session, error) {

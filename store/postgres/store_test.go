@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/lifecycle"
@@ -211,9 +212,24 @@ func TestApply_SurvivesTheLossOfPreparedStatements(t *testing.T) {
 
 func TestApply_ConnectionLostBeforeTheCommitIsTransient(t *testing.T) {
 	t.Parallel()
-	s := open(t, migrated(t), &postgres.Config{Lanes: 1})
-	id := submit(t, s).ID
-	terminate(t, urlOf(s), "application_name = 'flowfabric'")
+	cfg, err := pgxpool.ParseConfig(migrated(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false } // it would find out first
+	p, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	s, err := postgres.FromPool(p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	id := ff.SoloExecutionID("default", ff.DefaultPartitions())
+	mustApply(t, s, read(id, nil))
+	terminate(t, cfg.ConnString(), "backend_type = 'client backend'")
 	if err := s.Apply(t.Context(), []*store.Unit{read(id, nil)}); !errors.Is(err, store.ErrTransient) {
 		t.Errorf("got %v, want ErrTransient", err)
 	}
