@@ -276,4 +276,3 @@ func (e *env) unchanged(what string, id ff.ExecutionID, perform func()) {
 }
 
 //go:fix inline
-func ptr[T any](v T) *T { return new(v) }
