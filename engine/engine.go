@@ -150,8 +150,13 @@ func (e *Engine) watch(ctx context.Context, cfg *Config) (<-chan store.Wake, err
 // last commits. Calls after it fail with [flowfabric.ErrUnavailable]. The store stays open. Closing again does nothing.
 func (e *Engine) Close(ctx context.Context) error {
 	e.close.Do(func() { close(e.closing) })
-	e.group.Close()
+	stopped := make(chan struct{})
+	go func() {
+		e.group.Close() // may wait for a commit, so the two close side by side
+		close(stopped)
+	}()
 	e.commit.Close(ctx)
+	<-stopped
 	return nil
 }
 
@@ -179,11 +184,9 @@ func (e *Engine) committed(u *store.Unit) {
 			e.due.Hint(rec.DueAt)
 		}
 		e.sched.Learn(rec.Lane, rec.Route, rec.Capabilities) // before it is ready: a claim may come as soon as it is
-		if rec.Ready {
-			if rec.Lane != woken {
-				woken = rec.Lane
-				e.sched.Wake(rec.Lane)
-			}
+		if rec.Ready && rec.Lane != woken {
+			woken = rec.Lane
+			e.sched.Wake(rec.Lane)
 		}
 		if rec.State.Finished() {
 			e.finished.note(rec.ID)

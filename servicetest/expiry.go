@@ -115,10 +115,10 @@ func testExpiryRetries(e *env) {
 
 // testExpiryMany takes more than one batch of the due loop.
 func testExpiryMany(e *env) {
-	e.submitMany(make([]ff.Submit, 450))
-	e.equal("claimed", len(e.claimUpTo(1000)), 450)
+	e.submitMany(make([]ff.Submit, 220))
+	e.equal("claimed", len(e.claimUpTo(1000)), 220)
 	e.advance(leaseTTL)
-	e.equal("reclaimed", len(e.claimUpTo(1000)), 450)
+	e.equal("reclaimed", len(e.claimUpTo(1000)), 220)
 }
 
 // testExpiryOtherEngine: whoever lives carries on what a dead engine left.

@@ -65,7 +65,8 @@ func onExecution(name string, id ff.ExecutionID, withAttempt bool, decide rule) 
 				}
 				att = tx.Attempt(key)
 			}
-			ch, err := decide(lifecycle.Normalize(e, att), att, tx.Now())
+			e = lifecycle.Normalize(e, att)
+			ch, err := decide(e, att, tx.Now())
 			if errors.Is(err, ff.ErrLeaseExpired) {
 				op.refused = err
 				ch, err = lifecycle.Tick(e, tx.Now()) // make visible what was found

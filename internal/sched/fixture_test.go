@@ -155,3 +155,6 @@ func lanesOf(st store.Store) []ff.LaneID {
 	}
 	return lanes
 }
+
+// after lets time pass.
+func (b *bench) after(d time.Duration) { <-clock.Real().NewTimer(d).C }

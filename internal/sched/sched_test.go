@@ -142,7 +142,7 @@ func TestClaim_TimeIsUpDuringAPass(t *testing.T) {
 	inBubble(t, 1, func(b *bench) {
 		b.store.hold = make(chan struct{})
 		c := b.start(b.Context(), want(time.Second, 1, "mail"))
-		time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's clock
+		b.after(2 * time.Second)
 		b.equal("during the pass", c.running(), true)
 		close(b.store.hold)
 		synctest.Wait()
@@ -255,7 +255,7 @@ func TestRoutes_ANewOneIsSeen(t *testing.T) {
 		offer.Capabilities = []string{"gpu"}
 		b.equal("before", b.kinds(offer), []string(nil))
 		b.submit("mail", "a", "gpu")
-		time.Sleep(100 * time.Millisecond) //nolint:forbidigo // the bubble's clock
+		b.after(100 * time.Millisecond)
 		b.equal("after", b.kinds(offer), []string{"a"})
 		b.submit("mail", "b", "gpu")
 		b.equal("once known", b.kinds(offer), []string{"b"})
