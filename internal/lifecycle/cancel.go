@@ -65,7 +65,7 @@ func finishCancel(e *record.Execution, att *record.Attempt, cmd *ff.Cancel, on T
 // attempt the last one has ended already, unless a replay had cleared it.
 func cancelledAttempt(e *record.Execution, att *record.Attempt, reason string, now ff.Timestamp) *record.Attempt {
 	switch {
-	case attemptOpen(e):
+	case AttemptOpen(e):
 		return endAttempt(e, ff.AttemptEndedCancelled, record.AttemptCancelled, "cancelled: "+reason, ff.FailureCancelled, now)
 	case att != nil && att.EndedAt == 0:
 		a := *att

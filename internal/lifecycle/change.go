@@ -99,8 +99,8 @@ func endAttempt(e *record.Execution, state ff.AttemptLifecycle, outcome record.A
 	}
 }
 
-// attemptOpen reports whether e has an attempt that began and has not ended.
-func attemptOpen(e *record.Execution) bool {
+// AttemptOpen reports whether e has an attempt that began and has not ended.
+func AttemptOpen(e *record.Execution) bool {
 	return e.State.AttemptState == ff.RunningAttempt || e.State.AttemptState == ff.AttemptInterrupted
 }
 

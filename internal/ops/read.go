@@ -23,7 +23,7 @@ func (r Rules) read(ctx context.Context, st store.Store, id ff.ExecutionID) (*re
 	if e == nil {
 		return nil, nil, notFound(id)
 	}
-	if e = lifecycle.Normalize(e, nil); hasOpenAttempt(e) || e.TotalAttempts == 0 && e.State.AttemptState == ff.PendingFirstAttempt {
+	if e = lifecycle.Normalize(e, nil); lifecycle.AttemptOpen(e) || e.TotalAttempts == 0 && e.State.AttemptState == ff.PendingFirstAttempt {
 		return e, nil, nil
 	}
 	key := record.AttemptKey{ExecutionID: id, Index: e.AttemptIndex}
@@ -54,7 +54,7 @@ func (r Rules) Describe(ctx context.Context, st store.Store, id ff.ExecutionID) 
 		},
 	}
 	switch {
-	case hasOpenAttempt(e):
+	case lifecycle.AttemptOpen(e):
 		a := openAttempt(e)
 		s.Attempt = &a
 	case att != nil:
@@ -100,11 +100,11 @@ func (r Rules) Attempts(ctx context.Context, st store.Store, q ff.ListAttempts) 
 		return page, err
 	}
 	for _, a := range tx.AttemptsOf(0) {
-		if !hasOpenAttempt(e) || a.Index != e.AttemptIndex { // the open one is told by its execution
+		if !lifecycle.AttemptOpen(e) || a.Index != e.AttemptIndex { // the open one is told by its execution
 			page.Items = append(page.Items, storedAttempt(a))
 		}
 	}
-	if hasOpenAttempt(e) && e.AttemptIndex >= from && len(page.Items) <= limit {
+	if lifecycle.AttemptOpen(e) && e.AttemptIndex >= from && len(page.Items) <= limit {
 		page.Items = append(page.Items, openAttempt(e))
 	}
 	if len(page.Items) > limit {
@@ -127,11 +127,6 @@ func pageOf(after string, limit int) (from, n int, err error) {
 		}
 	}
 	return from, n, nil
-}
-
-// hasOpenAttempt reports whether the current attempt began and has not ended.
-func hasOpenAttempt(e *record.Execution) bool {
-	return e.State.AttemptState == ff.RunningAttempt || e.State.AttemptState == ff.AttemptInterrupted
 }
 
 func openAttempt(e *record.Execution) ff.AttemptSnapshot {
