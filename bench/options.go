@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -90,21 +91,14 @@ const maxExecutions = 10_000_000
 
 func (o Options) withDefaults() Options {
 	d := defaults(o.Scenario)
-	setDefault(&o.Executions, d.Executions)
-	setDefault(&o.Workers, d.Workers)
-	setDefault(&o.Callers, d.Callers)
-	setDefault(&o.Bulk, d.Bulk)
-	setDefault(&o.Backlog, d.Backlog)
-	setDefault(&o.PayloadBytes, d.PayloadBytes)
-	setDefault(&o.Duration, d.Duration)
+	o.Executions = cmp.Or(o.Executions, d.Executions)
+	o.Workers = cmp.Or(o.Workers, d.Workers)
+	o.Callers = cmp.Or(o.Callers, d.Callers)
+	o.Bulk = cmp.Or(o.Bulk, d.Bulk)
+	o.Backlog = cmp.Or(o.Backlog, d.Backlog)
+	o.PayloadBytes = cmp.Or(o.PayloadBytes, d.PayloadBytes)
+	o.Duration = cmp.Or(o.Duration, d.Duration)
 	return o
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 func (o Options) validate() error {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,6 @@ import (
 	"github.com/flowfabric/flowfabric/internal/ops"
 	"github.com/flowfabric/flowfabric/internal/sched"
 	"github.com/flowfabric/flowfabric/store"
-	"github.com/flowfabric/flowfabric/store/record"
 )
 
 // Config of an [Engine]. The zero value is the default of every field.
@@ -39,9 +39,9 @@ type Config struct {
 }
 
 func (c *Config) setDefaults() {
-	setDefault(&c.Partitions, flowfabric.DefaultPartitions())
-	setDefault(&c.DuePoll, 1500*time.Millisecond)
-	setDefault(&c.DueBatch, 200)
+	c.Partitions = cmp.Or(c.Partitions, flowfabric.DefaultPartitions())
+	c.DuePoll = cmp.Or(c.DuePoll, 1500*time.Millisecond)
+	c.DueBatch = cmp.Or(c.DueBatch, 200)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -67,13 +67,6 @@ func (c *Config) validate() error {
 		return bad("DueBatch", fmt.Sprintf("is %d; it must be between 1 and 1000", c.DueBatch))
 	}
 	return nil
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // Engine is an embedded engine. Its methods are safe for concurrent use.
@@ -132,7 +125,7 @@ func (e *Engine) watch(ctx context.Context, cfg *Config) (<-chan store.Wake, err
 	wakes, err := e.st.Watch(watching)
 	switch {
 	case errors.Is(err, store.ErrNoWatch):
-		setDefault(&cfg.ClaimPoll, time.Second)
+		cfg.ClaimPoll = cmp.Or(cfg.ClaimPoll, time.Second)
 		stop()
 		none := make(chan store.Wake)
 		close(none)
@@ -141,7 +134,7 @@ func (e *Engine) watch(ctx context.Context, cfg *Config) (<-chan store.Wake, err
 		stop()
 		return nil, commit.Coded(err)
 	}
-	setDefault(&cfg.ClaimPoll, 5*time.Second)
+	cfg.ClaimPoll = cmp.Or(cfg.ClaimPoll, 5*time.Second)
 	e.group.Go(func(ctx context.Context) { <-ctx.Done(); stop() })
 	return wakes, nil
 }
@@ -212,6 +205,3 @@ func (e *Engine) doHeld(ctx context.Context, id flowfabric.ExecutionID, op *ops.
 	}
 	return err
 }
-
-// current reports whether a record is worth holding: it is leased, so its holder will write it next.
-func current(e *record.Execution) bool { return e.State.Ownership == flowfabric.Leased }

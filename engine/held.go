@@ -29,7 +29,7 @@ func newHeld() *held {
 func (h *held) note(e *record.Execution) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !current(e) {
+	if e.State.Ownership != flowfabric.Leased { // nobody is expected to write it next
 		delete(h.mu.records, e.ID)
 		return
 	}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
@@ -59,14 +60,14 @@ const (
 )
 
 func (c Config) withDefaults() Config {
-	setDefault(&c.WorkerID, "worker")
-	setDefault(&c.InstanceID, flowfabric.WorkerInstanceID(rand.Text()))
-	setDefault(&c.Concurrency, defaultConcurrency)
-	setDefault(&c.Prefetch, autoPrefetch)
-	setDefault(&c.MaxUnacked, max(4*c.Concurrency, minDefaultUnacked))
-	setDefault(&c.LeaseTTL, flowfabric.DefaultLeaseTTL)
-	setDefault(&c.PollWait, defaultPollWait)
-	setDefault(&c.DrainTimeout, defaultDrainTimeout)
+	c.WorkerID = cmp.Or(c.WorkerID, "worker")
+	c.InstanceID = cmp.Or(c.InstanceID, flowfabric.WorkerInstanceID(rand.Text()))
+	c.Concurrency = cmp.Or(c.Concurrency, defaultConcurrency)
+	c.Prefetch = cmp.Or(c.Prefetch, autoPrefetch)
+	c.MaxUnacked = cmp.Or(c.MaxUnacked, max(4*c.Concurrency, minDefaultUnacked))
+	c.LeaseTTL = cmp.Or(c.LeaseTTL, flowfabric.DefaultLeaseTTL)
+	c.PollWait = cmp.Or(c.PollWait, defaultPollWait)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, defaultDrainTimeout)
 	if c.Prefetch != autoPrefetch {
 		c.Prefetch = max(c.Prefetch, 0)
 	}
@@ -74,13 +75,6 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // validate checks a configuration with its defaults. It fails with [flowfabric.ErrInvalidInput] or

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -59,9 +60,9 @@ const maxSpan = time.Duration(ff.MaxSpanMS) * time.Millisecond
 
 // checkSubmit validates a submission and fills in its defaults. Priority is checked, not clamped (W35).
 func (r Rules) checkSubmit(c *ff.Submit) error {
-	setDefault(&c.Namespace, ff.DefaultNamespace)
-	setDefault(&c.Creator, "anonymous")
-	setDefault(&c.PayloadEncoding, "json")
+	c.Namespace = cmp.Or(c.Namespace, ff.DefaultNamespace)
+	c.Creator = cmp.Or(c.Creator, "anonymous")
+	c.PayloadEncoding = cmp.Or(c.PayloadEncoding, "json")
 	if err := firstError(
 		c.Lane.Validate(), ff.ValidateName("kind", c.Kind), c.Namespace.Validate(), ff.ValidateName("creator", c.Creator),
 		ff.ValidateText("payload_encoding", c.PayloadEncoding, ff.MaxNameBytes),
@@ -96,8 +97,8 @@ func (r Rules) checkSubmit(c *ff.Submit) error {
 
 // CheckClaim validates a claim and fills in its defaults.
 func (r Rules) CheckClaim(c *ff.Claim) error {
-	setDefault(&c.Max, 1)
-	setDefault(&c.LeaseTTL, ff.DefaultLeaseTTL)
+	c.Max = cmp.Or(c.Max, 1)
+	c.LeaseTTL = cmp.Or(c.LeaseTTL, ff.DefaultLeaseTTL)
 	if len(c.Lanes) < 1 || len(c.Lanes) > ff.MaxClaimLanes {
 		return named("claim", invalid("lanes", fmt.Sprintf("has %d entries; it must have between 1 and %d", len(c.Lanes), ff.MaxClaimLanes)))
 	}
@@ -121,7 +122,7 @@ func (r Rules) CheckClaim(c *ff.Claim) error {
 }
 
 func (r Rules) checkRenew(c *ff.Renew) error {
-	setDefault(&c.TTL, ff.DefaultLeaseTTL)
+	c.TTL = cmp.Or(c.TTL, ff.DefaultLeaseTTL)
 	return firstError(r.checkID(c.ExecutionID), checkSpan("ttl", c.TTL, ff.MinLeaseTTL, ff.MaxLeaseTTL), checkReport(c.Progress))
 }
 
@@ -145,8 +146,8 @@ func checkReport(p *ff.Progress) error {
 }
 
 func (r Rules) checkComplete(c *ff.Complete) error {
-	setDefault(&c.Source, ff.SourceLeaseHolder)
-	setDefault(&c.ResultEncoding, "json")
+	c.Source = cmp.Or(c.Source, ff.SourceLeaseHolder)
+	c.ResultEncoding = cmp.Or(c.ResultEncoding, "json")
 	return firstError(
 		r.checkID(c.ExecutionID), checkBytes("result", c.Result, ff.MaxPayloadBytes),
 		ff.ValidateText("result_encoding", c.ResultEncoding, ff.MaxNameBytes), checkSource(c.Source),
@@ -154,8 +155,8 @@ func (r Rules) checkComplete(c *ff.Complete) error {
 }
 
 func (r Rules) checkFail(c *ff.Fail) error {
-	setDefault(&c.Source, ff.SourceLeaseHolder)
-	setDefault(&c.Category, ff.FailureTransient)
+	c.Source = cmp.Or(c.Source, ff.SourceLeaseHolder)
+	c.Category = cmp.Or(c.Category, ff.FailureTransient)
 	return firstError(
 		r.checkID(c.ExecutionID), ff.ValidateText("reason", c.Reason, ff.MaxReasonBytes),
 		ff.ValidateText("category", string(c.Category), ff.MaxNameBytes), checkSource(c.Source),
@@ -163,7 +164,7 @@ func (r Rules) checkFail(c *ff.Fail) error {
 }
 
 func (r Rules) checkDelay(c *ff.Delay) error {
-	setDefault(&c.Source, ff.SourceLeaseHolder)
+	c.Source = cmp.Or(c.Source, ff.SourceLeaseHolder)
 	if (c.For == 0) == (c.Until == 0) {
 		return invalid("for", "and until: give exactly one")
 	}
@@ -173,7 +174,7 @@ func (r Rules) checkDelay(c *ff.Delay) error {
 }
 
 func (r Rules) checkCancel(c *ff.Cancel) error {
-	setDefault(&c.Source, ff.SourceOperatorOverride)
+	c.Source = cmp.Or(c.Source, ff.SourceOperatorOverride)
 	return firstError(r.checkID(c.ExecutionID), ff.ValidateText("reason", c.Reason, ff.MaxReasonBytes), checkSource(c.Source))
 }
 
@@ -188,7 +189,7 @@ func (r Rules) checkReplay(c *ff.Replay) error {
 }
 
 func (r Rules) checkRevoke(c *ff.RevokeLease) error {
-	setDefault(&c.Reason, "operator")
+	c.Reason = cmp.Or(c.Reason, "operator")
 	return firstError(
 		r.checkID(c.ExecutionID), ff.ValidateText("reason", c.Reason, ff.MaxReasonBytes), ff.ValidateText("actor", c.Actor, ff.MaxNameBytes),
 		ff.ValidateText("expected_lease_id", c.ExpectedLeaseID, ff.MaxNameBytes),
@@ -197,10 +198,3 @@ func (r Rules) checkRevoke(c *ff.RevokeLease) error {
 }
 
 func checkSource(s ff.Source) error { return ff.ValidateName("source", string(s)) }
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}
