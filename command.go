@@ -26,6 +26,8 @@ type Submit struct {
 	// set; a past DelayUntil counts as unset.
 	Delay      time.Duration
 	DelayUntil Timestamp
+	// Deadline ends the execution, outcome expired, if it has not ended by then. 0: the policy's, if any.
+	Deadline Timestamp
 }
 
 // IdempotencyWindow is how long an idempotency key is remembered.
@@ -76,6 +78,43 @@ type Claim struct {
 	Wait time.Duration
 	// LeaseTTL is how long the lease lasts without renewal: [MinLeaseTTL] to [MaxLeaseTTL]. Default [DefaultLeaseTTL].
 	LeaseTTL time.Duration
+	// RequestID makes the claim repeatable: a claim with the request id of an earlier one, by the same worker instance,
+	// first hands out again what that one was granted and still holds, with the same fences (W36). Optional.
+	RequestID string
+}
+
+// ClaimExecution takes one named execution, whatever its lane and capabilities: an operator's claim (chapter 10, section
+// 3.7). The execution must be claimable.
+type ClaimExecution struct {
+	ExecutionID      ExecutionID
+	WorkerID         WorkerID         // default "operator"
+	WorkerInstanceID WorkerInstanceID // default "operator"
+	LeaseTTL         time.Duration    // as in [Claim]
+	Actor            string           // recorded with the event, at most [MaxNameBytes]
+}
+
+// Block keeps a waiting execution from being claimed until it is unblocked (chapter 10, section 3.6).
+type Block struct {
+	ExecutionID ExecutionID
+	// Reason is one of [WaitingForBudget], [WaitingForQuota], [WaitingForCapableWorker], [PausedByOperator], [PausedByPolicy].
+	// Default [PausedByOperator].
+	Reason BlockingReason
+	Detail string // at most [MaxReasonBytes]
+	Actor  string // recorded with the event, at most [MaxNameBytes]
+}
+
+// Unblock makes a blocked execution claimable again.
+type Unblock struct {
+	ExecutionID ExecutionID
+	// ExpectedReason must be the stored one. Default [PausedByOperator].
+	ExpectedReason BlockingReason
+	Actor          string // recorded with the event, at most [MaxNameBytes]
+}
+
+// SetTags adds tags to an execution and overwrites those it has; what is not named stays (chapter 10, section 3.20).
+type SetTags struct {
+	ExecutionID ExecutionID
+	Tags        map[string]string // at least one; after the call the execution has at most [MaxTags]
 }
 
 // Bounds of a [Claim].

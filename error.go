@@ -53,6 +53,8 @@ const (
 	CodeExecutionNotActive   Code = "execution_not_active"
 	CodeExecutionNotEligible Code = "execution_not_eligible"
 	CodeRetryExhausted       Code = "retry_exhausted"
+	CodeLaneClosed           Code = "lane_closed"
+	CodeInvalidBlockReason   Code = "invalid_blocking_reason"
 
 	CodeIdempotencyConflict Code = "idempotency_conflict"
 
@@ -91,6 +93,8 @@ var codes = map[Code]CodeInfo{
 	CodeExecutionNotActive:   {FamilyContention, ClassTerminal, http.StatusConflict},
 	CodeExecutionNotEligible: {FamilyContention, ClassInformational, http.StatusConflict},
 	CodeRetryExhausted:       {FamilyContention, ClassRetryable, http.StatusServiceUnavailable},
+	CodeLaneClosed:           {FamilyContention, ClassRetryable, http.StatusConflict},
+	CodeInvalidBlockReason:   {FamilyValidation, ClassTerminal, http.StatusBadRequest},
 
 	CodeIdempotencyConflict: {FamilyConflict, ClassTerminal, http.StatusConflict},
 
@@ -176,6 +180,8 @@ var (
 	ErrExecutionNotActive   = &Error{Code: CodeExecutionNotActive}
 	ErrExecutionNotEligible = &Error{Code: CodeExecutionNotEligible}
 	ErrRetryExhausted       = &Error{Code: CodeRetryExhausted}
+	ErrLaneClosed           = &Error{Code: CodeLaneClosed}
+	ErrInvalidBlockReason   = &Error{Code: CodeInvalidBlockReason}
 
 	ErrIdempotencyConflict = &Error{Code: CodeIdempotencyConflict}
 

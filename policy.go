@@ -19,6 +19,41 @@ type Policy struct {
 	// MaxReplays bounds how often the finished execution may be replayed. Default 10.
 	MaxReplays *uint32              `json:"max_replay_count,omitempty"`
 	Routing    *RoutingRequirements `json:"routing_requirements,omitempty"`
+	Timeouts   *TimeoutPolicy       `json:"timeout_policy,omitempty"`
+	// RetentionMS is how long the finished execution is kept: 0 to [MaxSpanMS] milliseconds. Default: the engine's.
+	RetentionMS *int64 `json:"retention_ms,omitempty"`
+	// DedupWindowMS is how long the idempotency key is remembered, at most as long as the execution is kept: 1 to
+	// [MaxSpanMS] milliseconds. Default [IdempotencyWindow].
+	DedupWindowMS *int64       `json:"dedup_window_ms,omitempty"`
+	Aging         *AgingPolicy `json:"aging_policy,omitempty"`
+}
+
+// TimeoutPolicy bounds how long an attempt and the whole execution may take. Zero fields do not bound.
+type TimeoutPolicy struct {
+	// AttemptTimeoutMS bounds the time an attempt holds a lease, over all its leases: 0 to [MaxSpanMS]. Time during which
+	// the attempt is paused (delayed, released, suspended) does not count.
+	AttemptTimeoutMS int64 `json:"attempt_timeout_ms,omitempty"`
+	// OnAttemptTimeout says what an attempt that ran too long leads to. Default [TimeoutExpires].
+	OnAttemptTimeout TimeoutAction `json:"on_attempt_timeout,omitempty"`
+	// ExecutionDeadlineMS bounds the time from submission to the end, in every state: 0 to [MaxSpanMS]. With
+	// [Submit.Deadline], the earlier counts.
+	ExecutionDeadlineMS int64 `json:"execution_deadline_ms,omitempty"`
+}
+
+// TimeoutAction is what follows an attempt that ran too long.
+type TimeoutAction string
+
+// Timeout actions.
+const (
+	TimeoutExpires TimeoutAction = "expire" // the execution ends, outcome expired
+	TimeoutRetries TimeoutAction = "retry"  // the attempt failed with category timeout; the retry policy decides
+)
+
+// AgingPolicy raises the place of an execution in its lane while it waits: by Step for every EveryMS of waiting, at most
+// to [MaxPriority]. The priority itself stays. Without it, low priorities may wait for ever behind higher ones.
+type AgingPolicy struct {
+	EveryMS int64 `json:"every_ms"` // 1,000 to [MaxSpanMS]
+	Step    int   `json:"step"`     // 1 to [MaxPriority]
 }
 
 // Defaults of [Policy] and of its parts.
@@ -37,7 +72,20 @@ type RetryPolicy struct {
 	// RetryableCategories, when not empty, names the failure categories that are retried. Permanent and cancelled
 	// failures never are.
 	RetryableCategories []string `json:"retryable_categories,omitempty"`
+	// OnExhausted says what follows when no retry is left for a failure that would be retried. Default [ExhaustedFails].
+	OnExhausted ExhaustedAction `json:"on_exhausted,omitempty"`
 }
+
+// ExhaustedAction is what follows when the retries are used up.
+type ExhaustedAction string
+
+// Exhausted actions.
+const (
+	ExhaustedFails ExhaustedAction = "fail"
+	// ExhaustedPauses blocks the execution ([PausedByOperator]) until an operator unblocks it, which grants one more
+	// attempt, or cancels it.
+	ExhaustedPauses ExhaustedAction = "pause"
+)
 
 // BackoffType is the shape of a backoff.
 type BackoffType string

@@ -75,3 +75,35 @@ type Operator interface {
 	// RevokeLease takes the lease from its holder; the same attempt continues with the next claim, under a new epoch.
 	RevokeLease(ctx context.Context, cmd RevokeLease) (RevokeResult, error)
 }
+
+// Lanes sets up lanes and tells about them (chapter 10, section 5). A lane exists from the first submission to it, or from
+// the first time it is set up.
+type Lanes interface {
+	// UpdateLane changes settings of a lane. What this engine does next follows them: nothing of a paused or disabled lane
+	// is handed out once the call has returned, by any engine; submissions to a draining or disabled lane are refused with
+	// [ErrLaneClosed] by this engine at once and by others within a second.
+	UpdateLane(ctx context.Context, cmd UpdateLane) (LaneSnapshot, error)
+	// Lane tells the settings of a lane; one that nobody used has the defaults.
+	Lane(ctx context.Context, lane LaneID) (LaneSnapshot, error)
+	// ListLanes lists lanes in byte order.
+	ListLanes(ctx context.Context, q ListLanes) (Page[LaneSnapshot], error)
+	// LaneCounts counts a lane's work, each kind up to [MaxLaneCount].
+	LaneCounts(ctx context.Context, lane LaneID) (LaneCounts, error)
+}
+
+// Registry keeps track of worker instances (chapter 10, section 3.22). It informs and routes nothing: a worker that is
+// not registered may claim like any other, and no call of it changes an execution (I32), unless the engine is configured
+// to reclaim the leases of dead workers at once.
+type Registry interface {
+	// RegisterWorker announces an instance, or refreshes it. An instance id that is live under another worker id is refused
+	// with [ErrInvalidInput].
+	RegisterWorker(ctx context.Context, cmd RegisterWorker) (RegisterResult, error)
+	// HeartbeatWorker is a sign of life.
+	HeartbeatWorker(ctx context.Context, cmd HeartbeatWorker) (HeartbeatResult, error)
+	// MarkWorkerDead removes an instance.
+	MarkWorkerDead(ctx context.Context, cmd MarkWorkerDead) (MarkDeadResult, error)
+	// ListWorkers lists the live instances of a namespace.
+	ListWorkers(ctx context.Context, q ListWorkers) (Page[WorkerSnapshot], error)
+	// ListExpiredLeases lists leases whose holder is late.
+	ListExpiredLeases(ctx context.Context, q ListExpiredLeases) (Page[ExpiredLease], error)
+}

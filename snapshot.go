@@ -21,6 +21,8 @@ type ExecutionSnapshot struct {
 	LastTransitionAt     Timestamp
 	LastMutationAt       Timestamp
 	DelayUntil           Timestamp
+	DeadlineAt           Timestamp // 0: none
+	RetainUntil          Timestamp // when the finished execution may be removed; 0 while it has not ended
 	TotalAttempts        int
 	RetryCount           int
 	ReclaimCount         int
@@ -43,6 +45,7 @@ type LeaseSnapshot struct {
 	AcquiredAt       Timestamp
 	RenewedAt        Timestamp
 	ExpiresAt        Timestamp
+	AttemptEndsAt    Timestamp // when the attempt timeout strikes; 0: never
 }
 
 // AttemptSnapshot is one attempt. EndedAt, Outcome and the failure are unset while it goes on.

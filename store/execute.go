@@ -42,6 +42,9 @@ type Batch struct {
 	executions  map[flowfabric.ExecutionID]*entry[record.Execution]
 	attempts    map[record.AttemptKey]*entry[record.Attempt]
 	idempotency map[record.IdempotencyKey]*entry[record.Idempotency]
+	keyed       map[record.Key]*keyedEntry
+	registered  []record.Keyed
+	slots       map[flowfabric.LaneID]int // as stored
 	routes      map[flowfabric.LaneID][]*record.Route
 	newRoutes   []*record.Route
 	events      []record.Event
@@ -55,11 +58,18 @@ type entry[R any] struct {
 	assumed bool // stored is a belief
 }
 
+// keyedEntry is a record of a keyed family in the batch; nil for none.
+type keyedEntry struct {
+	stored, current record.Keyed
+}
+
 func newBatch() *Batch {
 	return &Batch{
 		executions:  make(map[flowfabric.ExecutionID]*entry[record.Execution]),
 		attempts:    make(map[record.AttemptKey]*entry[record.Attempt]),
 		idempotency: make(map[record.IdempotencyKey]*entry[record.Idempotency]),
+		keyed:       make(map[record.Key]*keyedEntry),
+		slots:       make(map[flowfabric.LaneID]int),
 		routes:      make(map[flowfabric.LaneID][]*record.Route),
 	}
 }
@@ -82,6 +92,47 @@ func (b *Batch) AddAttempt(key record.AttemptKey, a *record.Attempt) { add(b.att
 // AddIdempotency adds a remembered submission; r is nil when there is none.
 func (b *Batch) AddIdempotency(key record.IdempotencyKey, r *record.Idempotency) {
 	add(b.idempotency, key, r)
+}
+
+// AddRecord adds a loaded record of a keyed family; r is a nil interface when there is none.
+func (b *Batch) AddRecord(key record.Key, r record.Keyed) {
+	if _, ok := b.keyed[key]; !ok {
+		b.keyed[key] = &keyedEntry{stored: r, current: r}
+	}
+}
+
+// AddSlots adds how many slots of a lane are taken.
+func (b *Batch) AddSlots(lane flowfabric.LaneID, n int) {
+	if _, ok := b.slots[lane]; !ok {
+		b.slots[lane] = n
+	}
+}
+
+// AddDueRecords adds the ordered answer to the load's next DueRecordsQuery.
+func (b *Batch) AddDueRecords(l *Load, list []record.Keyed) {
+	keys := make([]record.Key, len(list))
+	for i, r := range list {
+		keys[i] = r.Key()
+		b.AddRecord(keys[i], r)
+	}
+	l.unit.dueRecords = append(l.unit.dueRecords, keys)
+}
+
+// slotsTaken counts a lane's slots, with what the batch has changed so far.
+func (b *Batch) slotsTaken(lane flowfabric.LaneID) int {
+	n := b.slots[lane]
+	for _, ent := range b.executions {
+		if ent.stored == ent.current {
+			continue
+		}
+		if before := slotEntry(ent.stored); before.Lane == lane {
+			n--
+		}
+		if after := slotEntry(ent.current); after.Lane == lane {
+			n++
+		}
+	}
+	return n
 }
 
 // AddRoutes adds the routes of a lane.
@@ -132,7 +183,23 @@ type Changes struct {
 	Attempts    []*record.Attempt // insert or overwrite; guarded by the change of their execution
 	Idempotency []Change[record.Idempotency]
 	Routes      []*record.Route // register unless they exist
+	Records     []RecordChange  // of keyed families, by family, then key
+	Registered  []record.Keyed  // of keyed families: insert unless they exist
 	Events      []record.Event
+}
+
+// RecordChange is the write of one record of a keyed family: as [Change], and a deletion when After is nil. Before and
+// After are not both nil.
+type RecordChange struct {
+	Before, After record.Keyed
+}
+
+// Key returns the key of the record.
+func (c RecordChange) Key() record.Key {
+	if c.After != nil {
+		return c.After.Key()
+	}
+	return c.Before.Key()
 }
 
 // Change is the write of one record: an insert when Before is nil, else an update that holds only if the stored version
@@ -144,7 +211,7 @@ type Change[R any] struct {
 
 // Empty reports whether there is nothing to write.
 func (c *Changes) Empty() bool {
-	return len(c.Executions)+len(c.Attempts)+len(c.Idempotency)+len(c.Routes)+len(c.Events) == 0
+	return len(c.Executions)+len(c.Attempts)+len(c.Idempotency)+len(c.Routes)+len(c.Records)+len(c.Registered)+len(c.Events) == 0
 }
 
 // MaxConflicts is how often Execute runs a batch again after conflicts before it gives up with [ErrTransient].
@@ -255,7 +322,7 @@ func (b *Batch) run(ctx context.Context, s Session, u *Unit, st *unitState) erro
 }
 
 func (st *unitState) reset() {
-	*st = unitState{claimable: st.claimable, due: st.due, attempts: st.attempts}
+	*st = unitState{claimable: st.claimable, due: st.due, attempts: st.attempts, dueRecords: st.dueRecords}
 }
 
 // unconfirmed returns the believed executions whose version no write of the unit will check.
@@ -290,6 +357,15 @@ func (b *Batch) merge(st *unitState) {
 	for _, r := range st.idempotency.list {
 		put(b.idempotency, r.Key, r)
 	}
+	for key, r := range st.keyed {
+		ent, ok := b.keyed[key]
+		if !ok {
+			ent = &keyedEntry{}
+			b.keyed[key] = ent
+		}
+		ent.current = r
+	}
+	b.registered = append(b.registered, st.registered...)
 	b.newRoutes = append(b.newRoutes, st.routes...)
 	b.events = append(b.events, st.events...)
 }
@@ -305,7 +381,8 @@ func put[K comparable, R any](m map[K]*entry[R], key K, r *R) {
 
 // changes collects what was written, in order of key, and numbers the new versions.
 func (b *Batch) changes() *Changes {
-	ch := &Changes{Now: b.now, Routes: b.newRoutes, Events: b.events}
+	ch := &Changes{Now: b.now, Routes: b.newRoutes, Registered: b.registered, Events: b.events}
+	ch.Records = b.recordChanges()
 	ch.Executions = collect(b.executions, func(e *record.Execution) *int64 { return &e.Version })
 	ch.Idempotency = collect(b.idempotency, func(r *record.Idempotency) *int64 { return &r.Version })
 	for _, ent := range b.attempts {
@@ -321,6 +398,25 @@ func (b *Batch) changes() *Changes {
 		return cmp.Or(cmp.Compare(x.After.Key.Namespace, y.After.Key.Namespace), cmp.Compare(x.After.Key.Key, y.After.Key.Key))
 	})
 	return ch
+}
+
+// recordChanges collects what was written of keyed families.
+func (b *Batch) recordChanges() []RecordChange {
+	var out []RecordChange
+	for _, ent := range b.keyed {
+		if ent.current == ent.stored {
+			continue
+		}
+		if ent.current != nil {
+			*ent.current.VersionField() = 1
+			if ent.stored != nil {
+				*ent.current.VersionField() = *ent.stored.VersionField() + 1
+			}
+		}
+		out = append(out, RecordChange{Before: ent.stored, After: ent.current})
+	}
+	slices.SortFunc(out, func(x, y RecordChange) int { return record.CompareKeys(x.Key(), y.Key()) })
+	return out
 }
 
 // collect returns the records of m that were written, with version, a record's version field, raised by one.
@@ -340,7 +436,8 @@ func collect[K comparable, R any](m map[K]*entry[R], version func(*R) *int64) []
 }
 
 func (r *Reads) empty() bool {
-	return len(r.Executions)+len(r.Attempts)+len(r.Idempotency)+len(r.AttemptsOf)+len(r.Claimable)+len(r.Due)+len(r.Routes) == 0 && !r.NextDue
+	return len(r.Executions)+len(r.Attempts)+len(r.Idempotency)+len(r.AttemptsOf)+len(r.Claimable)+len(r.Due)+len(r.Routes)+
+		len(r.Records)+len(r.Slots)+len(r.DueRecords) == 0 && !r.NextDue
 }
 
 // ViewWith answers a [Store.View] over a session.

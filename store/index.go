@@ -4,10 +4,12 @@ import (
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
-// IndexChanges are the entries of the two indexes that the changes of a batch add and remove.
+// IndexChanges are the entries of the four indexes that the changes of a batch add and remove.
 type IndexChanges struct {
-	ReadyAdd, ReadyRemove []ReadyEntry
-	DueAdd, DueRemove     []DueEntry
+	ReadyAdd, ReadyRemove   []ReadyEntry
+	DueAdd, DueRemove       []DueEntry
+	RetainAdd, RetainRemove []RetainEntry
+	SlotAdd, SlotRemove     []SlotEntry
 }
 
 // IndexesOf derives the index changes of a batch from its executions. An entry that stays as it is is in no list.
@@ -22,8 +24,32 @@ func IndexesOf(changes []Change[record.Execution]) IndexChanges {
 			ix.DueRemove = appendSet(ix.DueRemove, before)
 			ix.DueAdd = appendSet(ix.DueAdd, after)
 		}
+		if before, after := retainEntry(c.Before), retainEntry(c.After); before != after {
+			ix.RetainRemove = appendSet(ix.RetainRemove, before)
+			ix.RetainAdd = appendSet(ix.RetainAdd, after)
+		}
+		if before, after := slotEntry(c.Before), slotEntry(c.After); before != after {
+			ix.SlotRemove = appendSet(ix.SlotRemove, before)
+			ix.SlotAdd = appendSet(ix.SlotAdd, after)
+		}
 	}
 	return ix
+}
+
+// retainEntry is the zero entry for an execution that is absent or has not ended.
+func retainEntry(e *record.Execution) RetainEntry {
+	if e == nil || e.RetainUntil == 0 {
+		return RetainEntry{}
+	}
+	return RetainEntry{RetainUntil: e.RetainUntil, ExecutionID: e.ID}
+}
+
+// slotEntry is the zero entry for an execution that is absent or takes no slot.
+func slotEntry(e *record.Execution) SlotEntry {
+	if e == nil || !e.Slot {
+		return SlotEntry{}
+	}
+	return SlotEntry{Lane: e.Lane, ExecutionID: e.ID}
 }
 
 // readyEntry is the zero entry for an execution that is absent or not ready.

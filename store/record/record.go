@@ -34,14 +34,28 @@ type Execution struct {
 	// State and what is derived from it, set by internal/lifecycle alone.
 	State  flowfabric.StateVector
 	Public flowfabric.PublicState
-	// Ready: the execution is in the claim order of (Lane, Route, Priority descending, CreatedAt, ID).
+	// Ready: the execution is in the claim order of (Lane, Route, Priority+Boost descending, CreatedAt, ID).
 	Ready bool
 	// DueAt is when the execution next needs attention, 0 for never.
 	DueAt flowfabric.Timestamp
 
-	Priority       int
+	Priority int
+	// Boost is what waiting has added to the place in the claim order (Policy.Aging); 0 unless ready.
+	Boost          int
 	DelayUntil     flowfabric.Timestamp
 	BlockingDetail string
+
+	// DeadlineAt ends the execution in any state; 0 for never.
+	DeadlineAt flowfabric.Timestamp
+	// AttemptEndsAt is when the attempt that holds the lease has run too long; 0 for never or not leased.
+	AttemptEndsAt flowfabric.Timestamp
+	// AttemptLeftMS is what is left of the attempt's time while the attempt is paused; 0 when it has no timeout.
+	AttemptLeftMS int64
+	// RetainUntil is when the finished execution and all its records may be removed; 0 for not finished. It is the place
+	// in the retention index.
+	RetainUntil flowfabric.Timestamp
+	// Slot: the lease counts against the concurrency of its lane. Slots of a lane are an index.
+	Slot bool
 
 	StartedAt        flowfabric.Timestamp // first claim ever
 	CompletedAt      flowfabric.Timestamp
@@ -162,6 +176,8 @@ const (
 	FamilyCompletion EventFamily = "completion"
 	FamilySignal     EventFamily = "signal"
 	FamilyOperator   EventFamily = "operator"
+	// FamilyWorker tells of the worker registry; its events are of no execution.
+	FamilyWorker EventFamily = "worker"
 )
 
 // Event is one entry of the append-only log, committed with the change it reports.
@@ -169,7 +185,9 @@ type Event struct {
 	Family EventFamily
 	// Type is the event's name within its family: acquired, released, … for a lease; the outcome for a completion;
 	// priority_changed, replayed for an operator event.
-	Type        string
+	Type string
+	// ExecutionID is unset for an event that is of no execution. Such an event lives on the partition the id's other half
+	// names: build it with [NoExecution].
 	ExecutionID flowfabric.ExecutionID
 	FlowID      flowfabric.FlowID
 	Namespace   flowfabric.Namespace
@@ -187,4 +205,9 @@ type Event struct {
 
 	// Details is a JSON object, for operator events; nil for none.
 	Details []byte
+}
+
+// NoExecution is the ExecutionID of an event that lives on a partition and is of no execution: the nil UUID.
+func NoExecution(p flowfabric.Partition) flowfabric.ExecutionID {
+	return flowfabric.ExecutionIDFrom(p.Index, [16]byte{})
 }
