@@ -17,8 +17,9 @@ type Submit struct {
 	// Priority orders claims within a lane, higher first: [MinPriority] to [MaxPriority]. Other values are refused.
 	Priority int
 	Creator  string // who asked; default "anonymous"
-	// IdempotencyKey makes equal submissions of a namespace one execution for [IdempotencyWindow]. A repeat with another
-	// kind, lane, payload, policy or tags is refused with [ErrIdempotencyConflict].
+	// IdempotencyKey makes equal submissions of a namespace one execution for as long as the key is remembered: the
+	// policy's DedupWindowMS, or else [IdempotencyWindow], but no longer than a finished execution is kept. A repeat with
+	// another kind, lane, payload, policy or tags is refused with [ErrIdempotencyConflict].
 	IdempotencyKey string
 	Tags           map[string]string
 	Policy         *Policy
@@ -26,7 +27,8 @@ type Submit struct {
 	// set; a past DelayUntil counts as unset.
 	Delay      time.Duration
 	DelayUntil Timestamp
-	// Deadline ends the execution, outcome expired, if it has not ended by then. 0: the policy's, if any.
+	// Deadline ends the execution, outcome expired, if it has not ended by then; one that has passed is refused. With the
+	// policy's, the earlier counts. 0: the policy's alone, if any.
 	Deadline Timestamp
 }
 
@@ -84,7 +86,7 @@ type Claim struct {
 }
 
 // ClaimExecution takes one named execution, whatever its lane and capabilities: an operator's claim (chapter 10, section
-// 3.7). The execution must be claimable.
+// 3.7). The execution must be claimable. The lease takes no slot of a lane with bounded concurrency.
 type ClaimExecution struct {
 	ExecutionID      ExecutionID
 	WorkerID         WorkerID         // default "operator"
@@ -93,7 +95,8 @@ type ClaimExecution struct {
 	Actor            string           // recorded with the event, at most [MaxNameBytes]
 }
 
-// Block keeps a waiting execution from being claimed until it is unblocked (chapter 10, section 3.6).
+// Block keeps a waiting execution from being claimed until it is unblocked (chapter 10, section 3.6). One that is blocked
+// already is blocked for the new reason; the same reason again changes nothing.
 type Block struct {
 	ExecutionID ExecutionID
 	// Reason is one of [WaitingForBudget], [WaitingForQuota], [WaitingForCapableWorker], [PausedByOperator], [PausedByPolicy].
@@ -103,7 +106,7 @@ type Block struct {
 	Actor  string // recorded with the event, at most [MaxNameBytes]
 }
 
-// Unblock makes a blocked execution claimable again.
+// Unblock makes a blocked execution claimable again, at once or when the delay it was blocked in is over.
 type Unblock struct {
 	ExecutionID ExecutionID
 	// ExpectedReason must be the stored one. Default [PausedByOperator].
@@ -147,7 +150,8 @@ type Claimed struct {
 	LeaseTTL       time.Duration
 }
 
-// Renew extends a lease to now+TTL; a TTL shorter than what remains shortens it.
+// Renew extends a lease to now+TTL; a TTL shorter than what remains shortens it. No lease lasts beyond the end of its
+// attempt's time or the deadline of its execution.
 type Renew struct {
 	ExecutionID ExecutionID
 	Fence       Fence
@@ -227,8 +231,10 @@ type Fail struct {
 
 // FailResult says what a failure led to.
 type FailResult struct {
-	// Retrying is true when another attempt was scheduled for DelayUntil; otherwise the execution has failed.
+	// Retrying is true when another attempt was scheduled for DelayUntil. Paused is true when no retry was left and the
+	// policy keeps the execution for an operator ([ExhaustedPauses]). Otherwise the execution has failed.
 	Retrying         bool
+	Paused           bool
 	DelayUntil       Timestamp
 	NextAttemptIndex int
 }
@@ -258,6 +264,7 @@ type Cancel struct {
 	// while the execution is leased.
 	Source Source
 	Fence  Fence
+	Actor  string // who asked; recorded with the event of an operator's cancel, at most [MaxNameBytes]
 }
 
 // CancelResult answers a [Cancel].

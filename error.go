@@ -53,6 +53,7 @@ const (
 	CodeExecutionNotActive   Code = "execution_not_active"
 	CodeExecutionNotEligible Code = "execution_not_eligible"
 	CodeRetryExhausted       Code = "retry_exhausted"
+	CodeLeaseConflict        Code = "lease_conflict"
 	CodeLaneClosed           Code = "lane_closed"
 	CodeInvalidBlockReason   Code = "invalid_blocking_reason"
 
@@ -93,6 +94,7 @@ var codes = map[Code]CodeInfo{
 	CodeExecutionNotActive:   {FamilyContention, ClassTerminal, http.StatusConflict},
 	CodeExecutionNotEligible: {FamilyContention, ClassInformational, http.StatusConflict},
 	CodeRetryExhausted:       {FamilyContention, ClassRetryable, http.StatusServiceUnavailable},
+	CodeLeaseConflict:        {FamilyContention, ClassRetryable, http.StatusConflict},
 	CodeLaneClosed:           {FamilyContention, ClassRetryable, http.StatusConflict},
 	CodeInvalidBlockReason:   {FamilyValidation, ClassTerminal, http.StatusBadRequest},
 
@@ -180,6 +182,7 @@ var (
 	ErrExecutionNotActive   = &Error{Code: CodeExecutionNotActive}
 	ErrExecutionNotEligible = &Error{Code: CodeExecutionNotEligible}
 	ErrRetryExhausted       = &Error{Code: CodeRetryExhausted}
+	ErrLeaseConflict        = &Error{Code: CodeLeaseConflict}
 	ErrLaneClosed           = &Error{Code: CodeLaneClosed}
 	ErrInvalidBlockReason   = &Error{Code: CodeInvalidBlockReason}
 

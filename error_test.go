@@ -34,6 +34,8 @@ func TestCodes_Table(t *testing.T) {
 		{ErrPartialFence, FamilyValidation, ClassTerminal, 400},
 		{ErrExecutionNotActive, FamilyContention, ClassTerminal, 409},
 		{ErrExecutionNotEligible, FamilyContention, ClassInformational, 409},
+		{ErrLeaseConflict, FamilyContention, ClassRetryable, 409},
+		{ErrInvalidBlockReason, FamilyValidation, ClassTerminal, 400},
 		{ErrIdempotencyConflict, FamilyConflict, ClassTerminal, 409},
 		{ErrStaleLease, FamilyState, ClassTerminal, 409},
 		{ErrLeaseExpired, FamilyState, ClassTerminal, 409},

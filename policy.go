@@ -1,17 +1,15 @@
 package flowfabric
 
 import (
-	"fmt"
-	"math"
+	"cmp"
+	"encoding/json"
 	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Policy is how an execution wants to be treated. It is frozen when the execution is submitted. A nil Policy means: no
-// retry, any worker, the default limits. Its JSON form is the wire form; a field the engine does not honour is refused
-// where the policy is decoded, not ignored (chapter 10, W22).
+// retry, any worker, the default limits. Its JSON form is the wire form, which [ParsePolicy] reads; a field the engine
+// does not honour is refused there, not ignored (chapter 10, W22).
 type Policy struct {
 	Retry *RetryPolicy `json:"retry_policy,omitempty"`
 	// MaxReclaims bounds how often the execution may be taken back from workers that lost it. Default 100.
@@ -61,6 +59,7 @@ const (
 	DefaultMaxReclaims = 100
 	DefaultMaxReplays  = 10
 	DefaultMaxRetries  = 3
+	DefaultRetention   = 24 * time.Hour // of a finished execution, unless the engine is configured otherwise
 )
 
 // RetryPolicy says whether and when a failed attempt is followed by another.
@@ -96,15 +95,36 @@ const (
 	BackoffExponential BackoffType = "exponential"
 )
 
-// Backoff is the pause before a retry. Fixed uses DelayMS; exponential uses the others: the nth retry (from 0) waits
-// min(InitialDelayMS·Multiplier^n, MaxDelayMS). With Jitter the pause is spread over its upper half.
+// Backoff is the pause before a retry, in milliseconds of 0 to [MaxSpanMS]. Fixed uses DelayMS; exponential uses the
+// others: the nth retry (from 0) waits min(InitialDelayMS·Multiplier^n, MaxDelayMS), with a MaxDelayMS that is at least 1
+// and InitialDelayMS, and a Multiplier of 1 to 1000. With Jitter the pause is spread over its upper half. A field of the
+// other type must be unset.
 type Backoff struct {
 	Type           BackoffType `json:"type"`
-	DelayMS        int64       `json:"delay_ms,omitempty"`
-	InitialDelayMS int64       `json:"initial_delay_ms,omitempty"`
-	MaxDelayMS     int64       `json:"max_delay_ms,omitempty"`
-	Multiplier     float64     `json:"multiplier,omitempty"`
-	Jitter         bool        `json:"jitter,omitempty"`
+	DelayMS        int64       `json:"delay_ms"`
+	InitialDelayMS int64       `json:"initial_delay_ms"`
+	MaxDelayMS     int64       `json:"max_delay_ms"`
+	Multiplier     float64     `json:"multiplier"`
+	Jitter         bool        `json:"jitter"`
+}
+
+// MarshalJSON writes the fields of b's type, and those always: where the wire form is read, an absent number is a
+// default, which 0 is not.
+func (b Backoff) MarshalJSON() ([]byte, error) {
+	if b.Type == BackoffExponential {
+		return json.Marshal(struct {
+			Type           BackoffType `json:"type"`
+			InitialDelayMS int64       `json:"initial_delay_ms"`
+			MaxDelayMS     int64       `json:"max_delay_ms"`
+			Multiplier     float64     `json:"multiplier"`
+			Jitter         bool        `json:"jitter,omitempty"`
+		}{b.Type, b.InitialDelayMS, b.MaxDelayMS, b.Multiplier, b.Jitter})
+	}
+	return json.Marshal(struct {
+		Type    BackoffType `json:"type"`
+		DelayMS int64       `json:"delay_ms"`
+		Jitter  bool        `json:"jitter,omitempty"`
+	}{b.Type, b.DelayMS, b.Jitter})
 }
 
 // DefaultBackoff is the backoff of a [RetryPolicy] that names none.
@@ -179,92 +199,84 @@ func (p *Policy) Capabilities() []string {
 	return p.Routing.RequiredCapabilities
 }
 
-// Validate checks every bound of the policy. It fails with [ErrInvalidPolicy] or [ErrInvalidCapabilities], naming the
-// field.
-func (p *Policy) Validate() error {
+// AttemptTimeout returns how long an attempt may hold leases, 0 for no bound.
+func (p *Policy) AttemptTimeout() time.Duration {
+	if p == nil || p.Timeouts == nil {
+		return 0
+	}
+	return time.Duration(p.Timeouts.AttemptTimeoutMS) * time.Millisecond
+}
+
+// ExecutionDeadline returns how long after its submission the execution ends at the latest, 0 for no bound.
+func (p *Policy) ExecutionDeadline() time.Duration {
+	if p == nil || p.Timeouts == nil {
+		return 0
+	}
+	return time.Duration(p.Timeouts.ExecutionDeadlineMS) * time.Millisecond
+}
+
+// OnAttemptTimeoutOrDefault returns what follows an attempt that ran too long.
+func (p *Policy) OnAttemptTimeoutOrDefault() TimeoutAction {
+	if p == nil || p.Timeouts == nil {
+		return TimeoutExpires
+	}
+	return cmp.Or(p.Timeouts.OnAttemptTimeout, TimeoutExpires)
+}
+
+// OnExhaustedOrDefault returns what follows a failure for which no retry is left.
+func (p *Policy) OnExhaustedOrDefault() ExhaustedAction {
+	if p == nil || p.Retry == nil {
+		return ExhaustedFails
+	}
+	return cmp.Or(p.Retry.OnExhausted, ExhaustedFails)
+}
+
+// RetentionOr returns how long the finished execution is kept; engine is what the engine keeps by default.
+func (p *Policy) RetentionOr(engine time.Duration) time.Duration {
+	if p == nil || p.RetentionMS == nil {
+		return engine
+	}
+	return time.Duration(*p.RetentionMS) * time.Millisecond
+}
+
+// DedupWindowOrDefault returns how long the policy wants the idempotency key to be remembered.
+func (p *Policy) DedupWindowOrDefault() time.Duration {
+	if p == nil || p.DedupWindowMS == nil {
+		return IdempotencyWindow
+	}
+	return time.Duration(*p.DedupWindowMS) * time.Millisecond
+}
+
+// Normalized returns a copy of p that shares no memory with it, in the one form of all policies that mean the same: nil
+// rather than an empty policy, no empty parts, capabilities sorted and without repeats. p must be valid.
+func (p *Policy) Normalized() *Policy {
 	if p == nil {
 		return nil
 	}
-	bad := func(field, problem string) error {
-		return &Error{Code: CodeInvalidPolicy, Detail: field + " " + problem, Attrs: map[string]string{"field": field}}
+	n := Policy{
+		MaxReclaims: copied(p.MaxReclaims), MaxReplays: copied(p.MaxReplays), Timeouts: copied(p.Timeouts),
+		RetentionMS: copied(p.RetentionMS), DedupWindowMS: copied(p.DedupWindowMS), Aging: copied(p.Aging), Retry: copied(p.Retry),
 	}
-	if p.Retry != nil {
-		if len(p.Retry.RetryableCategories) > MaxRetryableCategories {
-			return bad("retry_policy.retryable_categories", fmt.Sprintf("has %d entries; at most %d are allowed", len(p.Retry.RetryableCategories), MaxRetryableCategories))
-		}
-		for _, c := range p.Retry.RetryableCategories {
-			if err := validateText("retry_policy.retryable_categories", c, 1, MaxNameBytes); err != nil {
-				return bad("retry_policy.retryable_categories", "holds an entry that is empty, too long or not UTF-8")
-			}
-		}
-		if b := p.Retry.Backoff; b != nil {
-			span := func(name string, ms int64) error {
-				if ms < 0 || ms > MaxSpanMS {
-					return bad("retry_policy.backoff."+name, fmt.Sprintf("is %d; it must be between 0 and %d", ms, MaxSpanMS))
-				}
-				return nil
-			}
-			switch b.Type {
-			case BackoffFixed:
-				if err := span("delay_ms", b.DelayMS); err != nil {
-					return err
-				}
-			case BackoffExponential:
-				if err := span("initial_delay_ms", b.InitialDelayMS); err != nil {
-					return err
-				}
-				if err := span("max_delay_ms", b.MaxDelayMS); err != nil {
-					return err
-				}
-				if math.IsNaN(b.Multiplier) || b.Multiplier < 1 || b.Multiplier > 1000 {
-					return bad("retry_policy.backoff.multiplier", "must be between 1 and 1000")
-				}
-			default:
-				return bad("retry_policy.backoff.type", fmt.Sprintf("is %q; want fixed or exponential", clip(string(b.Type))))
-			}
-		}
+	if n.Retry != nil {
+		n.Retry.MaxRetries, n.Retry.Backoff = copied(n.Retry.MaxRetries), copied(n.Retry.Backoff)
+		n.Retry.RetryableCategories = slices.Clone(n.Retry.RetryableCategories)
 	}
-	if p.Routing != nil {
-		if _, err := NormalizeCapabilities("required", p.Routing.RequiredCapabilities); err != nil {
-			return err
-		}
+	if sorted, _ := NormalizeCapabilities("required", p.Capabilities()); len(sorted) > 0 {
+		n.Routing = &RoutingRequirements{RequiredCapabilities: sorted}
 	}
-	return nil
+	if n.Timeouts != nil && *n.Timeouts == (TimeoutPolicy{}) {
+		n.Timeouts = nil
+	}
+	if n == (Policy{}) {
+		return nil
+	}
+	return &n
 }
 
-// NormalizeCapabilities checks a capability set and returns it sorted and without repeats. side, "required" or
-// "worker", goes into the detail of the error, which matches [ErrInvalidCapabilities] (chapter 10, section 3.1, step 3).
-func NormalizeCapabilities(side string, tokens []string) ([]string, error) {
-	if len(tokens) == 0 {
-		return nil, nil
+func copied[T any](p *T) *T {
+	if p == nil {
+		return nil
 	}
-	bad := func(problem string) ([]string, error) {
-		return nil, &Error{Code: CodeInvalidCapabilities, Detail: side + ":" + problem}
-	}
-	for _, t := range tokens {
-		switch {
-		case t == "":
-			return bad("empty_token")
-		case !utf8.ValidString(t):
-			return bad("not_utf8")
-		}
-		for i := range len(t) {
-			switch {
-			case t[i] == ',':
-				return bad("comma_in_token")
-			case t[i] <= 0x20 || t[i] == 0x7f:
-				return bad("control_or_whitespace")
-			}
-		}
-	}
-	set := slices.Clone(tokens)
-	slices.Sort(set)
-	set = slices.Compact(set)
-	if len(set) > MaxCapabilities {
-		return bad("too_many_tokens")
-	}
-	if len(strings.Join(set, ",")) > MaxCapabilitiesBytes {
-		return bad("too_many_bytes")
-	}
-	return set, nil
+	c := *p
+	return &c
 }

@@ -12,12 +12,15 @@ type Service interface {
 	Executions
 	Workers
 	Operator
+	Lanes
+	Registry
 }
 
 // Executions submits, watches and ends executions (chapter 10).
 type Executions interface {
 	// Submit creates an execution. When it returns, the execution is durable. Repeating it with the same ID, or with the
-	// same namespace and idempotency key, gives a Duplicate.
+	// same namespace and idempotency key, gives a Duplicate. A lane that is draining or disabled takes none:
+	// [ErrLaneClosed].
 	Submit(ctx context.Context, cmd Submit) (SubmitResult, error)
 	// SubmitMany creates up to [MaxSubmitMany] executions in few commits and answers each in order. If any command is
 	// invalid nothing is written and the error names its position. An idempotency conflict rejects its item alone.
@@ -35,6 +38,12 @@ type Executions interface {
 	// is refused with [ErrInvalidInput], naming the state (chapter 30, section 30.5). An unprivileged source needs the
 	// current fence while the execution is leased: [ErrFenceRequired], [ErrPartialFence], [ErrLeaseExpired], [ErrStaleLease].
 	Cancel(ctx context.Context, cmd Cancel) (CancelResult, error)
+	// SetTags adds tags to an execution in any state, or overwrites them. Nothing is written if any is refused:
+	// [ErrInvalidInput] for none, too many in all or a bad value, [ErrInvalidTagKey]. It fails with [ErrExecutionNotFound].
+	SetTags(ctx context.Context, cmd SetTags) error
+	// List returns executions by the time of their submission, newest first, as of about now. A cursor is good for the
+	// filters it was made with; any other fails with [ErrInvalidInput], as does a state nobody knows.
+	List(ctx context.Context, q ListExecutions) (Page[ExecutionSummary], error)
 }
 
 // Workers claims executions and reports on them (chapter 10, sections 3.5 to 3.12). Every call but Claim presents a
@@ -63,17 +72,28 @@ type Workers interface {
 	Release(ctx context.Context, cmd Release) error
 }
 
-// Operator is control over executions from outside (chapter 30). Every success of ChangePriority and Replay writes one
-// operator event.
+// Operator is control over executions from outside (chapter 30). What a call changes is told by one operator event, which
+// names the actor. So is a Cancel of source operator_override.
 type Operator interface {
 	// ChangePriority re-orders an execution that is runnable and eligible; any other state fails with
 	// [ErrExecutionNotEligible]. Setting the priority it has is a change too.
 	ChangePriority(ctx context.Context, cmd ChangePriority) (ChangePriorityResult, error)
-	// Replay makes a finished execution runnable again, with its retry budget fresh. It fails with
+	// Replay makes a finished execution runnable again, with its retry budget fresh and a deadline of its policy counted
+	// anew; one that was set as an instant stays if it is still to come, and is dropped if it has passed. It fails with
 	// [ErrExecutionNotTerminal] or [ErrMaxReplaysExhausted]. Not idempotent: each success counts.
 	Replay(ctx context.Context, cmd Replay) (ReplayResult, error)
 	// RevokeLease takes the lease from its holder; the same attempt continues with the next claim, under a new epoch.
 	RevokeLease(ctx context.Context, cmd RevokeLease) (RevokeResult, error)
+	// ClaimExecution leases one named execution to the operator. It fails with [ErrExecutionNotEligible] when it is not
+	// claimable and with [ErrLeaseConflict] while somebody else holds it. Not idempotent.
+	ClaimExecution(ctx context.Context, cmd ClaimExecution) (Claimed, error)
+	// Block keeps a waiting execution from being claimed. It fails with [ErrInvalidBlockReason], with
+	// [ErrExecutionNotActive] when the execution has ended, and with [ErrExecutionNotEligible] when it is not runnable or
+	// waits for other executions.
+	Block(ctx context.Context, cmd Block) error
+	// Unblock lets a blocked execution go on where it was. It fails with [ErrExecutionNotEligible] unless the execution is
+	// blocked for the expected reason.
+	Unblock(ctx context.Context, cmd Unblock) error
 }
 
 // Lanes sets up lanes and tells about them (chapter 10, section 5). A lane exists from the first submission to it, or from

@@ -32,6 +32,15 @@ type Config struct {
 	DuePoll time.Duration
 	// DueBatch is how many due executions one commit carries on: 1 to 1,000, default 200.
 	DueBatch int
+	// Retention is how long a finished execution is kept if its policy does not say: 1 s to 100 years, default
+	// [flowfabric.DefaultRetention]. It counts for executions that end from now on.
+	Retention time.Duration
+	// EventRetention is how long events are kept: 1 s to 100 years, default 7 days.
+	EventRetention time.Duration
+	// ReclaimDeadWorkers takes the leases of a registered worker instance that was marked dead, or gave no sign of life in
+	// time, at once, so that others continue its attempts. All engines of a deployment should agree on it, and an instance
+	// id must then be of one process in all namespaces. Default: such leases run out.
+	ReclaimDeadWorkers bool
 	// Logger gets life-cycle and recovery messages. Default: none.
 	Logger *slog.Logger
 	// Clock paces the loops; tests own it. Default: the machine's. The time of leases and delays is the store's.
@@ -42,6 +51,8 @@ func (c *Config) setDefaults() {
 	c.Partitions = cmp.Or(c.Partitions, flowfabric.DefaultPartitions())
 	c.DuePoll = cmp.Or(c.DuePoll, 1500*time.Millisecond)
 	c.DueBatch = cmp.Or(c.DueBatch, 200)
+	c.Retention = cmp.Or(c.Retention, flowfabric.DefaultRetention)
+	c.EventRetention = cmp.Or(c.EventRetention, 7*24*time.Hour)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -66,6 +77,13 @@ func (c *Config) validate() error {
 	if c.DueBatch < 1 || c.DueBatch > 1000 {
 		return bad("DueBatch", fmt.Sprintf("is %d; it must be between 1 and 1000", c.DueBatch))
 	}
+	const longest = time.Duration(flowfabric.MaxSpanMS) * time.Millisecond
+	if c.Retention < time.Second || c.Retention > longest {
+		return bad("Retention", fmt.Sprintf("is %s; it must be between 1s and %s", c.Retention, longest))
+	}
+	if c.EventRetention < time.Second || c.EventRetention > longest {
+		return bad("EventRetention", fmt.Sprintf("is %s; it must be between 1s and %s", c.EventRetention, longest))
+	}
 	return nil
 }
 
@@ -79,10 +97,14 @@ type Engine struct {
 	sched    *sched.Scheduler
 	due      *due.Loop
 	held     *held
+	watchers *watchers
 	finished *finished
-	group    *loop.Group
-	closing  chan struct{} // closed when Close begins
-	close    sync.Once
+	intake   *intake
+	// reclaimDead is Config.ReclaimDeadWorkers.
+	reclaimDead bool
+	group       *loop.Group
+	closing     chan struct{} // closed when Close begins
+	close       sync.Once
 }
 
 var _ flowfabric.Service = (*Engine)(nil)
@@ -98,10 +120,12 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 		return nil, fmt.Errorf("open engine: %w", err)
 	}
 	e := &Engine{
-		st: st, rules: ops.Rules{Partitions: cfg.Partitions}, clock: cfg.Clock, log: cfg.Logger,
-		held: newHeld(), finished: newFinished(), group: loop.NewGroup(context.WithoutCancel(ctx)),
+		st: st, clock: cfg.Clock, log: cfg.Logger, reclaimDead: cfg.ReclaimDeadWorkers,
+		held: newHeld(), watchers: newWatchers(), finished: newFinished(), group: loop.NewGroup(context.WithoutCancel(ctx)),
 		closing: make(chan struct{}),
 	}
+	e.rules = ops.Rules{Partitions: cfg.Partitions, Retention: cfg.Retention, Home: e.home}
+	e.intake = newIntake(st, e.rules, cfg.Clock)
 	wakes, err := e.watch(ctx, &cfg)
 	if err != nil {
 		e.group.Close()
@@ -109,14 +133,37 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 	}
 	e.commit = commit.New(st, cfg.Clock, e.committed)
 	e.sched = sched.New(st, e.rules, e.commit, cfg.Clock, cfg.Logger, e.group, sched.Config{Poll: cfg.ClaimPoll})
-	e.due = due.New(st, e.rules, e.commit, cfg.Clock, due.Config{Poll: cfg.DuePoll, Batch: cfg.DueBatch})
-	e.group.Go(func(ctx context.Context) { e.due.Run(ctx, cfg.Logger) })
+	e.due = due.New(st, e.rules, e.commit, cfg.Clock, due.Config{
+		Poll: cfg.DuePoll, Batch: cfg.DueBatch, ReclaimDeadWorkers: cfg.ReclaimDeadWorkers, Logger: cfg.Logger,
+	})
+	e.group.Go(e.due.Run)
+	if catalog, ok := st.(store.Catalog); ok {
+		t := &trimmer{st: st, catalog: catalog, clock: cfg.Clock, events: cfg.EventRetention}
+		e.group.Go(func(ctx context.Context) { loop.Every(ctx, cfg.Clock, cfg.Logger, "trim", nil, t.step) })
+	}
 	e.group.Go(func(context.Context) {
 		for w := range wakes {
 			e.sched.Wake(w.Lane)
 		}
 	})
 	return e, nil
+}
+
+// home returns the partition that stands for the shard of another.
+func (e *Engine) home(p flowfabric.Partition) flowfabric.Partition {
+	return e.st.Shards()[e.st.Shard(p)]
+}
+
+// catalog returns the store's, unless the engine is being closed or the store has none.
+func (e *Engine) catalog(op string) (store.Catalog, error) {
+	if err := e.open(op); err != nil {
+		return nil, err
+	}
+	catalog, ok := e.st.(store.Catalog)
+	if !ok {
+		return nil, noCatalog(op)
+	}
+	return catalog, nil
 }
 
 // watch subscribes to other processes' commits and sets the claim poll that goes with having or not having them.
@@ -170,16 +217,13 @@ func closed(op string) error {
 // committed follows up on a unit that was committed: what it made claimable wakes claims, what it made due hints the due
 // loop. All of it is a short cut; the indexes in the store are the truth.
 func (e *Engine) committed(u *store.Unit) {
-	var woken flowfabric.LaneID
+	e.sched.Committed(u.Wrote)
 	for _, rec := range u.Wrote {
-		e.held.note(rec)
+		if loser := e.held.note(rec); loser != "" {
+			e.watchers.tell(loser, rec.ID)
+		}
 		if rec.DueAt != 0 {
 			e.due.Hint(rec.DueAt)
-		}
-		e.sched.Learn(rec.Lane, rec.Route, rec.Capabilities) // before it is ready: a claim may come as soon as it is
-		if rec.Ready && rec.Lane != woken {
-			woken = rec.Lane
-			e.sched.Wake(rec.Lane)
 		}
 		if rec.State.Finished() {
 			e.finished.note(rec.ID)

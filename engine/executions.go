@@ -17,6 +17,9 @@ func (e *Engine) Submit(ctx context.Context, cmd flowfabric.Submit) (flowfabric.
 	if err != nil {
 		return flowfabric.SubmitResult{}, err
 	}
+	if _, err := e.intake.admit(ctx, []flowfabric.Submit{cmd}); err != nil {
+		return flowfabric.SubmitResult{}, err
+	}
 	if err := e.submit(ctx, []*ops.Submission{sub}); err != nil {
 		return flowfabric.SubmitResult{}, err
 	}
@@ -38,6 +41,9 @@ func (e *Engine) SubmitMany(ctx context.Context, cmds []flowfabric.Submit) ([]fl
 			return nil, fmt.Errorf("command %d: %w", i, err)
 		}
 		subs[i] = sub
+	}
+	if i, err := e.intake.admit(ctx, cmds); err != nil {
+		return nil, fmt.Errorf("command %d: %w", i, err)
 	}
 	if err := e.submit(ctx, subs); err != nil {
 		return nil, err
@@ -195,4 +201,31 @@ func (e *Engine) Cancel(ctx context.Context, cmd flowfabric.Cancel) (flowfabric.
 		return flowfabric.CancelResult{}, err
 	}
 	return res, nil
+}
+
+// SetTags implements [flowfabric.Executions].
+func (e *Engine) SetTags(ctx context.Context, cmd flowfabric.SetTags) error {
+	op, err := e.rules.SetTags(cmd)
+	if err != nil {
+		return err
+	}
+	return e.do(ctx, op)
+}
+
+// List implements [flowfabric.Executions].
+func (e *Engine) List(ctx context.Context, q flowfabric.ListExecutions) (flowfabric.Page[flowfabric.ExecutionSummary], error) {
+	if err := e.open("list"); err != nil {
+		return flowfabric.Page[flowfabric.ExecutionSummary]{}, err
+	}
+	catalog, ok := e.st.(store.Catalog)
+	if !ok {
+		return flowfabric.Page[flowfabric.ExecutionSummary]{}, noCatalog("list")
+	}
+	page, err := e.rules.List(ctx, catalog, q)
+	return page, commit.Coded(err)
+}
+
+// noCatalog is the answer over a store that keeps records and does not list them.
+func noCatalog(op string) error {
+	return &flowfabric.Error{Code: flowfabric.CodeUnavailable, Op: op, Detail: "the store has no catalog"}
 }

@@ -44,3 +44,34 @@ func (e *Engine) RevokeLease(ctx context.Context, cmd flowfabric.RevokeLease) (f
 	}
 	return res, nil
 }
+
+// ClaimExecution implements [flowfabric.Operator].
+func (e *Engine) ClaimExecution(ctx context.Context, cmd flowfabric.ClaimExecution) (flowfabric.Claimed, error) {
+	var res flowfabric.Claimed
+	op, err := e.rules.ClaimExecution(cmd, &res)
+	if err != nil {
+		return res, err
+	}
+	if err := e.do(ctx, op); err != nil {
+		return flowfabric.Claimed{}, err
+	}
+	return res, nil
+}
+
+// Block implements [flowfabric.Operator].
+func (e *Engine) Block(ctx context.Context, cmd flowfabric.Block) error {
+	op, err := e.rules.Block(cmd)
+	if err != nil {
+		return err
+	}
+	return e.do(ctx, op)
+}
+
+// Unblock implements [flowfabric.Operator].
+func (e *Engine) Unblock(ctx context.Context, cmd flowfabric.Unblock) error {
+	op, err := e.rules.Unblock(cmd)
+	if err != nil {
+		return err
+	}
+	return e.do(ctx, op)
+}

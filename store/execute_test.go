@@ -3,6 +3,8 @@ package store_test
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,6 +18,8 @@ import (
 // backend is a store reduced to what Execute asks of one. It counts.
 type backend struct {
 	executions map[flowfabric.ExecutionID]*record.Execution
+	records    map[record.Key]record.Keyed
+	slots      map[flowfabric.LaneID]int
 	commitErr  []error // of the next commits
 	loadErr    error
 
@@ -25,7 +29,10 @@ type backend struct {
 }
 
 func newBackend(list ...*record.Execution) *backend {
-	b := &backend{executions: make(map[flowfabric.ExecutionID]*record.Execution)}
+	b := &backend{
+		executions: make(map[flowfabric.ExecutionID]*record.Execution),
+		records:    make(map[record.Key]record.Keyed),
+	}
 	for _, e := range list {
 		b.executions[e.ID] = e
 	}
@@ -59,6 +66,15 @@ func (s session) Load(_ context.Context, batch *store.Batch, reads []*store.Load
 		for _, id := range l.Reads.Executions {
 			batch.AddExecution(id, s.executions[id])
 		}
+		for _, key := range l.Reads.Records {
+			batch.AddRecord(key, s.records[key])
+		}
+		for range l.Reads.DueRecords {
+			batch.AddDueRecords(l, slices.Collect(maps.Values(s.records)))
+		}
+		for _, lane := range l.Reads.Slots {
+			batch.AddSlots(lane, s.slots[lane])
+		}
 	}
 	return nil
 }
@@ -74,6 +90,9 @@ func (s session) Commit(_ context.Context, ch *store.Changes) error {
 	}
 	for _, c := range ch.Executions {
 		s.executions[c.After.ID] = c.After
+	}
+	for _, c := range ch.Records {
+		s.records[c.Key()] = c.After
 	}
 	return nil
 }
@@ -302,5 +321,29 @@ func TestExecute_ChangesAreInOrderOfKeys(t *testing.T) {
 	}
 	if keys != "bdjs" {
 		t.Errorf("keys are in order %q, want %q", keys, "bdjs")
+	}
+}
+
+// The storage clock has said 5 when these executions are read.
+func TestExecute_TimeIsNotBehindWhatAnotherProcessHasDone(t *testing.T) {
+	for name, c := range map[string]struct{ written, want flowfabric.Timestamp }{
+		"before":            {4, 5},
+		"a little later":    {905, 905},
+		"a second later":    {1005, 1005},
+		"later than clocks": {1006, 5},
+	} {
+		e := stored(1, 4, 10)
+		e.LastMutationAt = c.written
+		b := newBackend(e)
+		u := raise(1)
+		var now flowfabric.Timestamp
+		decide := u.Decide
+		u.Decide = func(tx *store.Tx) error { now = tx.Now(); return decide(tx) }
+		if err := b.execute(t, u); err != nil {
+			t.Fatal(err)
+		}
+		if now != c.want || b.commits[0].Now != c.want {
+			t.Errorf("%s: decided at %d, committed at %d; want %d", name, now, b.commits[0].Now, c.want)
+		}
 	}
 }

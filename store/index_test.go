@@ -21,6 +21,16 @@ func TestIndexesOf_OnlyWhatMovesIsListed(t *testing.T) {
 	at := func(at flowfabric.Timestamp) []store.DueEntry {
 		return []store.DueEntry{{DueAt: at, ExecutionID: id(1)}}
 	}
+	retained := func(until flowfabric.Timestamp) *record.Execution {
+		return &record.Execution{ID: id(1), RetainUntil: until}
+	}
+	slot := &record.Execution{ID: id(1), Lane: "mail", Slot: true}
+	boosted := ready(1)
+	boosted.Boost = 4
+	until := func(until flowfabric.Timestamp) []store.RetainEntry {
+		return []store.RetainEntry{{RetainUntil: until, ExecutionID: id(1)}}
+	}
+	taken := []store.SlotEntry{{Lane: "mail", ExecutionID: id(1)}}
 	for _, c := range []struct {
 		name          string
 		before, after *record.Execution
@@ -32,6 +42,14 @@ func TestIndexesOf_OnlyWhatMovesIsListed(t *testing.T) {
 		{"unmoved", ready(1), ready(1), store.IndexChanges{}},
 		{"moved by priority", ready(1), ready(2), store.IndexChanges{ReadyRemove: entry(1), ReadyAdd: entry(2)}},
 		{"moved in time", due(9), due(8), store.IndexChanges{DueRemove: at(9), DueAdd: at(8)}},
+		{"moved by waiting", ready(1), boosted, store.IndexChanges{ReadyRemove: entry(1), ReadyAdd: entry(5)}},
+		{"finished", due(9), retained(7), store.IndexChanges{DueRemove: at(9), RetainAdd: until(7)}},
+		{"kept longer", retained(7), retained(8), store.IndexChanges{RetainRemove: until(7), RetainAdd: until(8)}},
+		{"replayed", retained(7), due(9), store.IndexChanges{RetainRemove: until(7), DueAdd: at(9)}},
+		{"takes a slot", ready(1), slot, store.IndexChanges{ReadyRemove: entry(1), SlotAdd: taken}},
+		{"keeps its slot", slot, slot, store.IndexChanges{}},
+		{"frees its slot", slot, ready(1), store.IndexChanges{SlotRemove: taken, ReadyAdd: entry(1)}},
+		{"removed", retained(7), nil, store.IndexChanges{RetainRemove: until(7)}},
 		{"ready no more, due now", ready(1), due(9), store.IndexChanges{ReadyRemove: entry(1), DueAdd: at(9)}},
 		{"due no more, ready now", due(9), ready(1), store.IndexChanges{DueRemove: at(9), ReadyAdd: entry(1)}},
 	} {

@@ -28,6 +28,8 @@ type unitState struct {
 	keyed       map[record.Key]record.Keyed // nil value: deleted
 	registered  []record.Keyed
 	dueRecords  [][]record.Key
+	readyRoutes [][]int64
+	guards      []record.Key
 	routes      []*record.Route
 	events      []record.Event
 	assumed     []flowfabric.ExecutionID // read by Decide, on belief only
@@ -70,7 +72,7 @@ func (p *puts[K, R]) get(key K) *R {
 type loadedList []flowfabric.ExecutionID
 
 // Now returns the storage clock, read once for the batch.
-func (tx *Tx) Now() flowfabric.Timestamp { return tx.batch.now }
+func (tx *Tx) Now() flowfabric.Timestamp { return tx.batch.time() }
 
 // Execution returns an execution named in the unit's Reads, nil when there is none. It panics when id was not read.
 func (tx *Tx) Execution(id flowfabric.ExecutionID) *record.Execution {
@@ -139,43 +141,11 @@ func (tx *Tx) resolve(ids loadedList) []*record.Execution {
 // AttemptsOf returns the answer to the unit's i-th AttemptsQuery.
 func (tx *Tx) AttemptsOf(i int) []*record.Attempt { return tx.unit.attempts[i] }
 
-// Get returns a record of a keyed family named in the unit's Reads, nil when there is none. It panics when key was not
-// read.
-func Get[R record.Keyed](tx *Tx, key record.Key) R {
-	r, _ := tx.Record(key).(R)
-	return r
-}
-
-// Record is [Get] for a record of any family: a nil interface when there is none.
-func (tx *Tx) Record(key record.Key) record.Keyed {
-	if r, ok := tx.unit.keyed[key]; ok {
-		return r
-	}
-	ent, ok := tx.batch.keyed[key]
-	if !ok {
-		panic(fmt.Sprintf("store: record %v was not named in Reads", key))
-	}
-	return ent.current
-}
-
-// Slots returns how many slots of a lane named in the unit's Reads are taken on the shard. Slots that earlier units of
-// the batch take or free are counted; the unit's own are not.
-func (tx *Tx) Slots(lane flowfabric.LaneID) int { return tx.batch.slotsTaken(lane) }
-
-// DueRecords returns the answer to the unit's i-th DueRecordsQuery. A record may have been changed by an earlier unit of
-// the batch, or be gone; one that is gone is left out.
-func (tx *Tx) DueRecords(i int) []record.Keyed {
-	var out []record.Keyed
-	for _, key := range tx.unit.dueRecords[i] {
-		if r := tx.Record(key); r != nil {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
 // Routes returns the routes of a lane named in the unit's Reads.
 func (tx *Tx) Routes(lane flowfabric.LaneID) []*record.Route { return tx.batch.routes[lane] }
+
+// ReadyRoutes returns the answer to the unit's i-th ReadyRoutesQuery.
+func (tx *Tx) ReadyRoutes(i int) []int64 { return tx.unit.readyRoutes[i] }
 
 // NextDue returns the earliest due time of the shard, 0 for none. The unit's Reads must have asked for it.
 func (tx *Tx) NextDue() flowfabric.Timestamp { return tx.batch.nextDue }
@@ -189,23 +159,6 @@ func (tx *Tx) PutAttempt(a *record.Attempt) { tx.unit.attemptPuts.add(a.Key(), a
 
 // PutIdempotency writes r over the version it was made from. The key must have been read.
 func (tx *Tx) PutIdempotency(r *record.Idempotency) { tx.unit.idempotency.add(r.Key, r) }
-
-// Put writes a record of a keyed family over the version it was made from. Its key must have been read.
-func (tx *Tx) Put(r record.Keyed) { tx.unit.putKeyed(r.Key(), r) }
-
-// Delete removes a record of a keyed family. Its key must have been read.
-func (tx *Tx) Delete(key record.Key) { tx.unit.putKeyed(key, nil) }
-
-// Register writes a record of a keyed family unless there is one with its key; then that stays as it is. It need not
-// have been read.
-func (tx *Tx) Register(r record.Keyed) { tx.unit.registered = append(tx.unit.registered, r) }
-
-func (st *unitState) putKeyed(key record.Key, r record.Keyed) {
-	if st.keyed == nil {
-		st.keyed = make(map[record.Key]record.Keyed)
-	}
-	st.keyed[key] = r
-}
 
 // PutRoute registers a route; one that exists is left alone.
 func (tx *Tx) PutRoute(r *record.Route) { tx.unit.routes = append(tx.unit.routes, r) }

@@ -13,6 +13,8 @@ func TestTx_ReadingWhatWasNotNamedPanics(t *testing.T) {
 		"execution":   func(tx *store.Tx) { tx.Execution(id(1)) },
 		"attempt":     func(tx *store.Tx) { tx.Attempt(key) },
 		"idempotency": func(tx *store.Tx) { tx.Idempotency(record.IdempotencyKey{Key: "k"}) },
+		"record":      func(tx *store.Tx) { tx.Record(laneKey("mail")) },
+		"slots":       func(tx *store.Tx) { tx.Slots("mail") },
 	} {
 		err := newBackend().execute(t, &store.Unit{Decide: func(tx *store.Tx) error {
 			defer func() {

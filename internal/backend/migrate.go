@@ -12,9 +12,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	driver "zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/flowfabric/flowfabric/store/postgres"
+	"github.com/flowfabric/flowfabric/store/sqlite"
 )
 
 // Schema is what a database says of its schema.
@@ -105,12 +105,7 @@ func statusSQLite(rawURL string) (Schema, error) {
 		return Schema{}, explainSQLite(path, err)
 	}
 	defer func() { _ = db.Close() }()
-	stmt, _, err := db.PrepareTransient("PRAGMA user_version")
-	if err != nil {
-		return Schema{}, explainSQLite(path, err)
-	}
-	defer func() { _ = stmt.Finalize() }()
-	version, err := sqlitex.ResultInt(stmt)
+	version, err := sqlite.SchemaVersion(db)
 	if err != nil {
 		return Schema{}, explainSQLite(path, err)
 	}

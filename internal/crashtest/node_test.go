@@ -2,21 +2,19 @@ package crashtest
 
 import (
 	"bufio"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
-	"testing"
+	"sync/atomic"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/engine"
-	"github.com/flowfabric/flowfabric/internal/clock"
 	"github.com/flowfabric/flowfabric/internal/loop"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/postgres"
@@ -24,38 +22,67 @@ import (
 	"github.com/flowfabric/flowfabric/worker"
 )
 
-// The test binary runs itself again as a node. These variables tell it so.
-const (
-	envRole  = "FF_CRASHTEST_ROLE"  // submitter or worker
-	envStore = "FF_CRASHTEST_STORE" // URL of the store
-	envName  = "FF_CRASHTEST_NAME"
-)
-
 const (
 	lane     = "crash"
 	leaseTTL = 2 * time.Second
 )
 
-func TestMain(m *testing.M) {
-	if role := os.Getenv(envRole); role != "" {
-		if err := node(role); err != nil {
-			fmt.Fprintln(os.Stderr, "node:", err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
+// node is a process: an engine, with callers that submit and a worker, or without one of them.
+type node struct {
+	Name  string
+	Store string // "sqlite:PATH", or the URL of a migrated Postgres database
+	Conns int    // of Postgres; 0: the store's default
+
+	Callers int           // submit, each one call at a time
+	Pause   time.Duration // of a caller after a call
+
+	Slots int           // handlers that run at once; 0: no worker
+	TTL   time.Duration // of its leases; 0: leaseTTL
+	Work  time.Duration // how long a handler takes
+	Flaky bool          // a third of the first attempts fail
+	Count bool          // report how many were completed, not which
 }
 
-// node is the main function of a spawned process. It ends when its standard input is closed.
-func node(role string) error {
+// What a node reports, a line each, once it was acknowledged.
+const (
+	ackReady     = "ready"
+	ackSubmitted = "submitted" // id
+	ackCompleted = "completed" // id
+	ackCount     = "count"     // completed since the last count
+	ackRefused   = "refused"   // operation, code, whether it may be tried again
+)
+
+// report writes whole lines to standard output.
+type report struct {
+	mu  sync.Mutex
+	out *bufio.Writer
+}
+
+func (r *report) say(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fmt.Fprintf(r.out, format+"\n", args...)
+	_ = r.out.Flush()
+}
+
+func (r *report) refused(op string, err error) {
+	var e *flowfabric.Error
+	if !errors.As(err, &e) {
+		e = &flowfabric.Error{Code: "uncoded"}
+	}
+	r.say("%s %s %s %t", ackRefused, op, e.Code, flowfabric.Retryable(err))
+	fmt.Fprintln(os.Stderr, "node:", op, err)
+}
+
+// run is the main function of a node. It ends when its standard input is closed.
+func (n *node) run() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
-	st, err := openStore(ctx, os.Getenv(envStore))
+	st, err := n.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -65,57 +92,52 @@ func node(role string) error {
 		return err
 	}
 	defer func() { _ = eng.Close(context.WithoutCancel(ctx)) }()
-	if role == "worker" {
-		return work(ctx, eng)
-	}
-	return submit(ctx, eng)
-}
-
-// submit creates executions as fast as eight callers can, and prints the id of each that was acknowledged.
-func submit(ctx context.Context, eng *engine.Engine) error {
-	var out struct {
-		sync.Mutex
-		w *bufio.Writer
-	}
-	out.w = bufio.NewWriter(os.Stdout)
+	rep := &report{out: bufio.NewWriter(os.Stdout)}
+	rep.say(ackReady)
 	var wg sync.WaitGroup
-	errs := make(chan error, 8)
-	for range cap(errs) {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				res, err := eng.Submit(ctx, flowfabric.Submit{Lane: lane, Kind: "work", Policy: flowfabric.Retry(20, flowfabric.FixedBackoff(10*time.Millisecond))})
-				if err != nil {
-					if ctx.Err() == nil {
-						errs <- err
-					}
-					return
-				}
-				out.Lock()
-				fmt.Fprintln(out.w, res.ID)
-				_ = out.w.Flush()
-				out.Unlock()
-				loop.Sleep(ctx, clock.Real(), time.Millisecond, nil)
-			}
-		})
+	for range n.Callers {
+		wg.Go(func() { n.submit(ctx, eng, rep) })
+	}
+	if n.Slots > 0 {
+		err = n.work(ctx, eng, rep)
 	}
 	wg.Wait()
-	select {
-	case err := <-errs:
-		return err
-	default:
-		return nil
+	return err
+}
+
+// submit creates executions and reports each that was acknowledged.
+func (n *node) submit(ctx context.Context, eng *engine.Engine, rep *report) {
+	policy := flowfabric.Retry(20, flowfabric.FixedBackoff(10*time.Millisecond))
+	for ctx.Err() == nil {
+		res, err := eng.Submit(ctx, flowfabric.Submit{Lane: lane, Kind: "work", Policy: policy})
+		switch {
+		case err == nil:
+			rep.say("%s %s", ackSubmitted, res.ID)
+		case ctx.Err() == nil:
+			rep.refused("submit", err)
+		}
+		loop.Sleep(ctx, wall, max(n.Pause, time.Microsecond), nil)
 	}
 }
 
-// work runs executions; a third of the first attempts fail.
-func work(ctx context.Context, eng *engine.Engine) error {
-	w := worker.New(eng, worker.Config{
-		Lanes: []flowfabric.LaneID{lane}, WorkerID: "crash", InstanceID: flowfabric.WorkerInstanceID(os.Getenv(envName)),
-		Concurrency: 16, LeaseTTL: leaseTTL,
-	})
+// work runs executions.
+func (n *node) work(ctx context.Context, eng *engine.Engine, rep *report) error {
+	cfg := worker.Config{
+		Lanes: []flowfabric.LaneID{lane}, WorkerID: "crash", InstanceID: flowfabric.WorkerInstanceID(n.Name),
+		Concurrency: n.Slots, LeaseTTL: cmp.Or(n.TTL, leaseTTL),
+	}
+	var svc flowfabric.Service = &acknowledging{Service: eng, rep: rep}
+	if n.Count {
+		c := &counting{Service: eng, rep: rep}
+		go c.tell(ctx)
+		svc = c
+	}
+	w := worker.New(svc, cfg)
 	worker.Handle(w, "work", func(ctx context.Context, t *worker.Task, _ struct{}) (string, error) {
-		loop.Sleep(ctx, clock.Real(), 5*time.Millisecond, nil)
-		if id := t.ID().UUID(); t.Attempt() == 0 && id[15]%3 == 0 {
+		if n.Work > 0 {
+			loop.Sleep(ctx, wall, n.Work, nil)
+		}
+		if id := t.ID().UUID(); n.Flaky && t.Attempt() == 0 && id[15]%3 == 0 {
 			return "", fmt.Errorf("the first attempt of %s fails on purpose", t.ID())
 		}
 		return "ok", nil
@@ -123,120 +145,60 @@ func work(ctx context.Context, eng *engine.Engine) error {
 	return w.Run(ctx)
 }
 
-// openStore opens "sqlite:PATH" or a migrated Postgres database.
-func openStore(ctx context.Context, url string) (store.Store, error) {
-	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+// acknowledging reports each completion that was acknowledged, and each call that was refused.
+type acknowledging struct {
+	flowfabric.Service
+	rep *report
+}
+
+func (a *acknowledging) Complete(ctx context.Context, cmd flowfabric.Complete) error {
+	err := a.Service.Complete(ctx, cmd)
+	switch {
+	case err == nil:
+		a.rep.say("%s %s", ackCompleted, cmd.ExecutionID)
+	case ctx.Err() == nil:
+		a.rep.refused("complete", err)
+	}
+	return err
+}
+
+func (a *acknowledging) Claim(ctx context.Context, cmd flowfabric.Claim) ([]flowfabric.Claimed, error) {
+	got, err := a.Service.Claim(ctx, cmd)
+	if err != nil && ctx.Err() == nil {
+		a.rep.refused("claim", err)
+	}
+	return got, err
+}
+
+// counting counts completions.
+type counting struct {
+	flowfabric.Service
+	rep *report
+	n   atomic.Int64
+}
+
+func (c *counting) Complete(ctx context.Context, cmd flowfabric.Complete) error {
+	err := c.Service.Complete(ctx, cmd)
+	if err == nil {
+		c.n.Add(1)
+	} else if ctx.Err() == nil {
+		c.rep.refused("complete", err)
+	}
+	return err
+}
+
+func (c *counting) tell(ctx context.Context) {
+	for loop.Sleep(ctx, wall, 50*time.Millisecond, nil) {
+		if n := c.n.Swap(0); n > 0 {
+			c.rep.say("%s %d", ackCount, n)
+		}
+	}
+}
+
+// open opens the node's store.
+func (n *node) open(ctx context.Context) (store.Store, error) {
+	if path, ok := strings.CutPrefix(n.Store, "sqlite:"); ok {
 		return sqlite.Open(ctx, path, nil)
 	}
-	return postgres.Open(ctx, url, nil)
-}
-
-// process is a spawned node.
-type process struct {
-	name  string
-	cmd   *exec.Cmd
-	stdin io.WriteCloser
-	mu    sync.Mutex
-	acked []string // complete lines it printed
-	read  chan struct{}
-}
-
-// spawn starts a node.
-func spawn(t *testing.T, role, name, url string) *process {
-	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &process{name: name, cmd: exec.CommandContext(t.Context(), exe), read: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), envRole+"="+role, envName+"="+name, envStore+"="+url)
-	p.cmd.Stderr = os.Stderr
-	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(p.read)
-		r := bufio.NewReader(out)
-		for {
-			line, err := r.ReadString('\n')
-			if err != nil {
-				return // what has no line end was not printed whole
-			}
-			p.mu.Lock()
-			p.acked = append(p.acked, strings.TrimSpace(line))
-			p.mu.Unlock()
-		}
-	}()
-	return p
-}
-
-// kill ends the process as a power cut would.
-func (p *process) kill(t *testing.T) {
-	t.Helper()
-	if err := p.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	<-p.read
-	_ = p.cmd.Wait() // it was killed: that is no news
-}
-
-// stop lets the process end by itself.
-func (p *process) stop(t *testing.T) {
-	t.Helper()
-	_ = p.stdin.Close()
-	<-p.read
-	if err := p.cmd.Wait(); err != nil {
-		t.Errorf("%s did not end cleanly: %v", p.name, err)
-	}
-}
-
-func (p *process) acknowledged() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return append([]string(nil), p.acked...)
-}
-
-// freshPostgres creates a database that is dropped after the test.
-func freshPostgres(t *testing.T) string {
-	t.Helper()
-	server := os.Getenv("FF_PG_TEST_URL")
-	if server == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("FF_PG_TEST_URL is not set")
-		}
-		t.Skip("FF_PG_TEST_URL is not set")
-	}
-	ctx := context.Background()
-	admin, err := pgxpool.New(ctx, server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := fmt.Sprintf("ff_crash_%d_%d", os.Getpid(), clock.Real().Now().UnixNano())
-	if _, err := admin.Exec(ctx, "CREATE DATABASE "+name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if _, err := admin.Exec(ctx, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
-			t.Error(err)
-		}
-		admin.Close()
-	})
-	cfg := admin.Config().ConnConfig
-	url := fmt.Sprintf("postgres://%s:%s@%s/%s?host=%s&port=%d", cfg.User, cfg.Password, "", name, cfg.Host, cfg.Port)
-	pool, err := pgxpool.New(ctx, url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	if err := postgres.Migrate(ctx, pool); err != nil {
-		t.Fatal(err)
-	}
-	return url
+	return postgres.Open(ctx, n.Store, &postgres.Config{MaxConns: n.Conns})
 }

@@ -1,6 +1,6 @@
-// Package due is the one loop over due times (docs/architecture.md): lease expiries, delays, retries. Every record says
-// when it next needs attention; the loop takes what is due in batches and applies the rule for it. Nothing in memory is
-// needed to recover: a hint only makes the loop look earlier.
+// Package due is the one loop over due times (docs/architecture.md): lease expiries, delays, retries, registrations of
+// workers. Every record says when it next needs attention; the loop takes what is due in batches and applies the rule for
+// it. Nothing in memory is needed to recover: a hint only makes the loop look earlier.
 package due
 
 import (
@@ -24,6 +24,9 @@ type Config struct {
 	Poll time.Duration
 	// Batch is how many executions one commit carries on.
 	Batch int
+	// ReclaimDeadWorkers: the leases of a worker that is dead are revoked before it is forgotten.
+	ReclaimDeadWorkers bool
+	Logger             *slog.Logger
 }
 
 // Loop carries on what is due.
@@ -36,11 +39,23 @@ type Loop struct {
 	wake   *loop.Wakeup
 	next   atomic.Int64 // storage time up to which the loop means to sleep
 	hinted atomic.Int64 // earliest hint since the loop last looked
+	shards []shard      // of the loop's goroutine
+}
+
+// shard is a shard's part in the loop. One that fails is left alone for a while, and holds up no other.
+type shard struct {
+	at      flowfabric.Partition
+	pause   time.Duration // after the next failure
+	retryAt time.Time
 }
 
 // New returns a loop that is run by [Loop.Run].
 func New(st store.Store, rules ops.Rules, cm *commit.Committer, c clock.Clock, cfg Config) *Loop {
-	return &Loop{st: st, rules: rules, commit: cm, clock: c, cfg: cfg, wake: loop.NewWakeup()}
+	l := &Loop{st: st, rules: rules, commit: cm, clock: c, cfg: cfg, wake: loop.NewWakeup()}
+	for _, at := range st.Shards() {
+		l.shards = append(l.shards, shard{at: at, pause: firstPause})
+	}
+	return l
 }
 
 // Hint says that something will be due at t. It is cheap and never blocks.
@@ -60,8 +75,8 @@ func (l *Loop) Hint(t flowfabric.Timestamp) {
 }
 
 // Run works until ctx ends.
-func (l *Loop) Run(ctx context.Context, log *slog.Logger) {
-	loop.Every(ctx, l.clock, log, "due", l.wake, l.step)
+func (l *Loop) Run(ctx context.Context) {
+	loop.Every(ctx, l.clock, l.cfg.Logger, "due", l.wake, l.step)
 }
 
 // step carries on what is due and returns how long nothing will be.
@@ -72,36 +87,68 @@ func (l *Loop) step(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	at, now := tx.NextDue(), tx.Now()
-	if at == 0 || at > now {
-		until := now.Add(loop.Jitter(l.cfg.Poll))
-		if at != 0 {
-			until = min(until, at)
+	if at != 0 && at <= now {
+		if l.carryOn(ctx) > 0 {
+			return 0, nil
 		}
-		l.next.Store(int64(until))
-		until = min(until, flowfabric.Timestamp(l.hinted.Load())) // hints since the look above
-		return max(until.Sub(now), time.Millisecond), nil
+		at = 0 // nothing can be done about it now: not a reason to look again before the poll
 	}
-	for i, shard := range l.st.Shards() {
-		if err := l.drain(ctx, shard, uint64(i)); err != nil {
-			return 0, err
-		}
+	until := now.Add(loop.Jitter(l.cfg.Poll))
+	if at != 0 {
+		until = min(until, at)
 	}
-	return 0, nil
+	l.next.Store(int64(until))
+	until = min(until, flowfabric.Timestamp(l.hinted.Load())) // hints since the look above
+	return max(until.Sub(now), time.Millisecond), nil
 }
 
-// drain carries on one shard until nothing is due there.
-func (l *Loop) drain(ctx context.Context, shard flowfabric.Partition, order uint64) error {
-	for {
-		handled := 0
-		op := l.rules.Tick(shard, order, l.cfg.Batch, &handled)
-		if err := l.commit.Do(ctx, &op.Unit); err != nil {
-			return err
+// Pauses of a shard that fails; they double from the first to the longest.
+const firstPause, longestPause = 100 * time.Millisecond, 5 * time.Second
+
+// carryOn does what is due on every shard and returns how much that was.
+func (l *Loop) carryOn(ctx context.Context) (handled int) {
+	for i := range l.shards {
+		s := &l.shards[i]
+		if l.clock.Now().Before(s.retryAt) {
+			continue
 		}
-		if err := op.Outcome(); err != nil {
-			return err
-		}
-		if handled < l.cfg.Batch {
-			return nil
+		n, err := l.drain(ctx, s.at, uint64(i))
+		handled += n
+		switch {
+		case err == nil:
+			s.pause = firstPause
+		case ctx.Err() != nil:
+			return handled
+		default:
+			l.cfg.Logger.WarnContext(ctx, "what is due was not carried on; it will be tried again", "shard", i, "error", err, "pause", s.pause)
+			s.retryAt = l.clock.Now().Add(loop.Jitter(s.pause))
+			s.pause = min(2*s.pause, longestPause)
 		}
 	}
+	return handled
+}
+
+// drain carries on one shard until nothing is due there, and returns how much was.
+func (l *Loop) drain(ctx context.Context, at flowfabric.Partition, order uint64) (total int, err error) {
+	for {
+		handled := 0
+		if err := l.do(ctx, l.rules.Tick(at, order, l.cfg.Batch, &handled)); err != nil {
+			return total, err
+		}
+		total += handled
+		if handled < l.cfg.Batch {
+			break
+		}
+	}
+	if total > 0 {
+		return total, nil // the next step comes at once and finds the workers, if that was not all
+	}
+	return l.sweep(ctx, at, order)
+}
+
+func (l *Loop) do(ctx context.Context, op *ops.Op) error {
+	if err := l.commit.Do(ctx, &op.Unit); err != nil {
+		return err
+	}
+	return op.Outcome()
 }

@@ -55,8 +55,8 @@ func inBubble(t *testing.T, shards, batch int, test func(b *bench)) {
 		b.store = &tapped{Store: memory.New(memory.Config{Shards: shards})}
 		cm := commit.New(b.store, wall, nil)
 		defer cm.Close(context.Background())
-		b.Loop = New(b.store, b.rules, cm, wall, Config{Poll: poll, Batch: batch})
-		group.Go(func(ctx context.Context) { b.Loop.Run(ctx, slog.New(slog.DiscardHandler)) })
+		b.Loop = New(b.store, b.rules, cm, wall, Config{Poll: poll, Batch: batch, Logger: slog.New(slog.DiscardHandler)})
+		group.Go(b.Loop.Run)
 		defer group.Close()
 		synctest.Wait()
 		test(b)

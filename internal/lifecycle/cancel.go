@@ -29,51 +29,32 @@ func Cancel(e *record.Execution, att *record.Attempt, cmd *ff.Cancel, now ff.Tim
 	if e.State.Ownership == ff.Leased && cmd.Source == ff.SourceWorker {
 		on = OnWorkerCancel
 	}
-	if e.State.AttemptState == ff.PendingFirstAttempt {
-		return finishCancel(e, nil, cmd, on, now)
-	}
-	return finishCancel(e, cancelledAttempt(e, att, cmd.Reason, now), cmd, on, now)
-}
-
-func finishCancel(e *record.Execution, att *record.Attempt, cmd *ff.Cancel, on Trigger, now ff.Timestamp) (Change, error) {
 	n, err := transition(e, on, now)
 	if err != nil {
 		return Change{}, err
 	}
-	if e.State.AttemptState == ff.PendingFirstAttempt { // row 14 holds executions with and without an attempt
-		n.State.AttemptState = ff.PendingFirstAttempt
-	}
 	end(n, now)
 	n.CancellationReason, n.CancelledBy = cmd.Reason, cmd.Source
-	ch := Change{Execution: n, Attempt: att}
-	leased := e.State.Ownership == ff.Leased
-	if leased && on == OnWorkerCancel {
-		settle(n)
-		ch.Events = []record.Event{completionByHolder(e, n, "cancelled", now)}
-		return ch, nil
+	ch := Change{
+		Execution: n,
+		Attempt:   closeAttempt(e, att, ending{ff.AttemptEndedCancelled, record.AttemptCancelled, "cancelled: " + cmd.Reason, ff.FailureCancelled}, now),
 	}
-	if leased {
-		n.Epoch++
-		ch.Events = append(ch.Events, leaseEvent(e, eventRevoked, "cancelled", now))
-	}
-	settle(n)
-	ch.Events = append(ch.Events, completionEvent(n, now))
-	return ch, nil
-}
-
-// cancelledAttempt is the last attempt as a cancel leaves it: ended if it was open; if the execution waited for its next
-// attempt the last one has ended already, unless a replay had cleared it.
-func cancelledAttempt(e *record.Execution, att *record.Attempt, reason string, now ff.Timestamp) *record.Attempt {
 	switch {
-	case AttemptOpen(e):
-		return endAttempt(e, ff.AttemptEndedCancelled, record.AttemptCancelled, "cancelled: "+reason, ff.FailureCancelled, now)
-	case att != nil && att.EndedAt == 0:
-		a := *att
-		a.State, a.Outcome, a.EndedAt, a.FailureReason = ff.AttemptEndedCancelled, record.AttemptCancelled, now, "cancelled: "+reason
-		return &a
+	case on == OnWorkerCancel:
+		ch.Events = []record.Event{completionOfLease(e, n, "cancelled", now)}
+	case e.State.Ownership == ff.Leased: // duties T2 and T3: nobody who knows the old epoch may go on
+		n.Epoch++
+		ch.Attempt.LeaseEpoch = n.Epoch
+		ch.Events = []record.Event{leaseEvent(e, eventRevoked, "cancelled", now), completionEvent(n, now)}
 	default:
-		return nil
+		ch.Events = []record.Event{completionEvent(n, now)}
 	}
+	settle(n, now)
+	if cmd.Source == ff.SourceOperatorOverride {
+		n.LastOperatorAt = now
+		ch.Events = append(ch.Events, operatorEvent(n, eventCancelled, map[string]any{"reason": cmd.Reason, "actor": cmd.Actor}, now))
+	}
+	return ch, nil
 }
 
 // privileged sources need no fence.

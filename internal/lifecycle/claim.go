@@ -16,12 +16,17 @@ type Grant struct {
 	LeaseID          ff.LeaseID
 	AttemptID        ff.AttemptID // used when the claim opens an attempt
 	TTL              time.Duration
+	Slot             bool // the lease counts against the concurrency of its lane
 }
 
-// Claimable reports whether e may be claimed by a worker with the sorted capabilities.
-func Claimable(e *record.Execution, capabilities []string) bool {
+// Claimable reports whether e may be claimed now by a worker with the sorted capabilities.
+func Claimable(e *record.Execution, capabilities []string, now ff.Timestamp) bool {
+	return claimableByAnyone(e, now) && Covers(capabilities, e.Capabilities)
+}
+
+func claimableByAnyone(e *record.Execution, now ff.Timestamp) bool {
 	s := SituationOf(e.State)
-	return s != nil && s.claimable && Covers(capabilities, e.Capabilities)
+	return s != nil && s.claimable && !overdue(e, now)
 }
 
 // Covers reports whether every required token is offered. Both are sorted.
@@ -44,14 +49,14 @@ func Claim(e *record.Execution, g Grant, now ff.Timestamp) (Change, error) {
 	}
 	var ch Change
 	typ, reason := eventAcquired, ""
+	resumed := Resumes(e)
 	switch {
 	case e.State.Phase == ff.PhaseActive: // its worker lost it
-		cause := "lease_" + string(e.State.Ownership)
-		ch.Attempt = endAttempt(e, ff.AttemptInterruptedReclaimed, record.AttemptReclaimed, cause, ff.FailureInfraCrash, now)
+		ch.Attempt = endAttempt(e, lostAttempt(e.State.Ownership), now)
 		openAttempt(n, g.AttemptID, n.TotalAttempts, ff.AttemptReclaim, now)
 		n.ReclaimCount++
 		typ = eventReclaimed
-	case e.State.AttemptState == ff.AttemptInterrupted:
+	case resumed:
 		reason = "claim_resumed"
 		if n.AttemptID.IsZero() { // written by hand
 			n.AttemptID = g.AttemptID
@@ -66,18 +71,27 @@ func Claim(e *record.Execution, g Grant, now ff.Timestamp) (Change, error) {
 	n.TotalAttempts = max(n.TotalAttempts, n.AttemptIndex+1)
 	n.Epoch++
 	n.LeaseID, n.WorkerID, n.WorkerInstanceID = g.LeaseID, g.WorkerID, g.WorkerInstanceID
-	n.LeaseAcquiredAt, n.LeaseRenewedAt, n.LeaseExpiresAt = now, now, now.Add(g.TTL)
+	startClock(n, resumed, now)
+	n.LeaseAcquiredAt, n.LeaseRenewedAt, n.LeaseExpiresAt = now, now, leaseUntil(n, now.Add(g.TTL))
+	n.Slot = g.Slot
 	n.LeaseRevokeReason = ""
 	n.DelayUntil = 0
 	if n.StartedAt == 0 {
 		n.StartedAt = now
 	}
-	settle(n)
+	settle(n, now)
 	ch.Execution = n
 	ch.Events = []record.Event{leaseEvent(n, typ, reason, now)}
 	return ch, nil
 }
 
+// Resumes reports whether a claim of e would continue an attempt that was paused or revoked.
+func Resumes(e *record.Execution) bool {
+	return e.State.Phase == ff.PhaseRunnable && e.State.AttemptState == ff.AttemptInterrupted
+}
+
+// openAttempt begins an attempt. What an earlier one reported of its progress is not true of this one.
 func openAttempt(e *record.Execution, id ff.AttemptID, index int, typ ff.AttemptType, now ff.Timestamp) {
 	e.AttemptID, e.AttemptIndex, e.AttemptType, e.AttemptStartedAt = id, index, typ, now
+	e.ProgressPercent, e.ProgressMessage, e.ProgressDetails, e.ProgressUpdatedAt = nil, "", nil, 0
 }

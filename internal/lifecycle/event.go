@@ -20,6 +20,11 @@ const (
 const (
 	eventPriorityChanged = "priority_changed"
 	eventReplayed        = "replayed"
+	eventCancelled       = "cancelled"
+	eventLeaseRevoked    = "lease_revoked"
+	eventClaimed         = "claimed"
+	eventBlocked         = "blocked"
+	eventUnblocked       = "unblocked"
 )
 
 // instanceTag is the tag that event filters know.
@@ -50,9 +55,9 @@ func completionEvent(e *record.Execution, now ff.Timestamp) record.Event {
 	return ev
 }
 
-// completionByHolder is the completion event of an execution whose holder ended it. It names the lease that ended with it
-// and so is the release of that lease, too: the most frequent two events are one row in the log.
-func completionByHolder(before, after *record.Execution, reason string, now ff.Timestamp) record.Event {
+// completionOfLease is the completion event of an execution that ended with its lease: its holder ended it, or it took too
+// long. It names the lease and so is the release of that lease, too: the most frequent two events are one row in the log.
+func completionOfLease(before, after *record.Execution, reason string, now ff.Timestamp) record.Event {
 	ev := completionEvent(after, now)
 	ev.LeaseID, ev.Epoch, ev.Reason = before.LeaseID, before.Epoch, reason
 	return ev

@@ -63,6 +63,11 @@ func sameLease(e *record.Execution, f ff.Fence) bool {
 	return checkFenceShape(f, ff.SourceLeaseHolder) == nil && f.Epoch == e.Epoch && f.AttemptIndex == e.AttemptIndex
 }
 
+// unfenced reports whether an operator acts without a fence.
+func unfenced(f ff.Fence, source ff.Source) bool {
+	return f.IsZero() && source == ff.SourceOperatorOverride
+}
+
 func revoked(e *record.Execution) error {
 	return &ff.Error{Code: ff.CodeLeaseRevoked, Detail: "the lease was revoked: " + e.LeaseRevokeReason}
 }

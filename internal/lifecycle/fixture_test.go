@@ -75,7 +75,7 @@ func inState(t testing.TB, state string) *record.Execution {
 	if e.State.Finished() {
 		e.CompletedAt = t0 + 5_000
 	}
-	settle(e)
+	settle(e, t0)
 	return e
 }
 

@@ -96,7 +96,7 @@ func TestNormalize_UnknownWordsStayRefused(t *testing.T) {
 	wantCode(t, err, ff.CodeCorruption)
 	_, err = Cancel(e, nil, &ff.Cancel{Source: ff.SourceOperatorOverride}, t0)
 	wantCode(t, err, ff.CodeCorruption)
-	ch, err := Tick(changed(e, func(n *record.Execution) { n.Ready, n.DueAt = true, t0 }), t0)
+	ch, err := Tick(changed(e, func(n *record.Execution) { n.Ready, n.DueAt = true, t0 }), nil, t0)
 	noError(t, err)
 	if ch.Execution.Ready || ch.Execution.DueAt != 0 {
 		t.Error("an execution nothing can be done with stays in an index")

@@ -19,7 +19,7 @@ func ChangePriority(e *record.Execution, cmd *ff.ChangePriority, now ff.Timestam
 	n := *e
 	n.Priority = min(max(cmd.NewPriority, ff.MinPriority), ff.MaxPriority)
 	n.LastMutationAt, n.LastOperatorAt = now, now
-	settle(&n)
+	settle(&n, now)
 	ev := operatorEvent(&n, eventPriorityChanged, map[string]any{
 		"old_priority": e.Priority, "new_priority": n.Priority, "actor": cmd.Actor,
 	}, now)
@@ -54,11 +54,12 @@ func Replay(e *record.Execution, att *record.Attempt, cmd *ff.Replay, now ff.Tim
 	}
 	n.ReplayCount++
 	n.RetryCount, n.ReclaimCount = 0, 0
-	n.CompletedAt, n.DelayUntil = 0, 0
+	n.CompletedAt, n.RetainUntil, n.DelayUntil = 0, 0, 0
+	n.DeadlineAt = deadlineOfReplay(e, now)
 	n.Result, n.ResultEncoding = nil, ""
 	n.FailureReason, n.FailureCategory, n.CancellationReason, n.CancelledBy, n.LeaseRevokeReason = "", "", "", "", ""
 	n.LastOperatorAt = now
-	settle(n)
+	settle(n, now)
 	ch.Execution = n
 	ch.Events = []record.Event{operatorEvent(n, eventReplayed, map[string]any{
 		"branch": "normal", "replay_count": n.ReplayCount, "actor": cmd.Actor, "reason": cmd.Reason,
@@ -100,9 +101,13 @@ func RevokeLease(e *record.Execution, att *record.Attempt, cmd *ff.RevokeLease, 
 	n.Epoch = h.Epoch + 1
 	n.LeaseRevokeReason = cmd.Reason
 	n.LastMutationAt, n.LastOperatorAt = now, now
-	ch := Change{Execution: n, Events: []record.Event{leaseEvent(&h, eventRevoked, cmd.Reason, now)}}
+	ch := Change{Execution: n, Events: []record.Event{
+		leaseEvent(&h, eventRevoked, cmd.Reason, now),
+		operatorEvent(&h, eventLeaseRevoked, map[string]any{"lease_id": name, "reason": cmd.Reason, "actor": cmd.Actor}, now),
+	}}
+	stopClock(n, now)
 	clearLease(n)
-	settle(n)
+	settle(n, now)
 	if att != nil {
 		a := *att
 		a.WorkerID, a.WorkerInstanceID, a.LeaseExpiresAt, a.LeaseEpoch = "", "", 0, n.Epoch

@@ -27,11 +27,19 @@ func TestCancel_OfALeasedExecutionBreaksTheLease(t *testing.T) {
 		equal(t, "execution", ch.Execution, finished(t, e, now, func(n *record.Execution) {
 			n.State, n.Public = vector(t, "cancelled unowned not_applicable none cancelled attempt_terminal"), "cancelled"
 			n.Epoch, n.CancellationReason, n.CancelledBy = 4, "not wanted", source
+			if source == ff.SourceOperatorOverride {
+				n.LastOperatorAt = now
+			}
 		}))
 		want := endedAttempt(now)
 		want.State, want.Outcome, want.FailureReason, want.FailureCategory = "ended_cancelled", "cancelled", "cancelled: not wanted", "cancelled"
+		want.LeaseEpoch = 4 // chapter 30, duty T2
 		equal(t, "attempt", ch.Attempt, &want)
-		equal(t, "events", eventsOf(ch), [][4]any{lease("revoked", 3, "cancelled"), completion("cancelled", 4)})
+		events := [][4]any{lease("revoked", 3, "cancelled"), completion("cancelled", 4)}
+		if source == ff.SourceOperatorOverride {
+			events = append(events, operatorAct("cancelled"))
+		}
+		equal(t, "events", eventsOf(ch), events)
 		_, err = Complete(ch.Execution, &ff.Complete{Fence: holder}, now)
 		wantCode(t, err, ff.CodeExecutionNotActive) // O7
 	}
@@ -94,7 +102,7 @@ func TestCancel_ClosesThePausedAttempt(t *testing.T) {
 		if ch.Attempt == nil || ch.Attempt.State != "ended_cancelled" || ch.Attempt.EndedAt != now {
 			t.Errorf("%s: the attempt is left as %+v", state, ch.Attempt)
 		}
-		equal(t, "events of "+state, eventsOf(ch), [][4]any{completion("cancelled", 3)})
+		equal(t, "events of "+state, eventsOf(ch), [][4]any{completion("cancelled", 3), operatorAct("cancelled")})
 	}
 	ended := &record.Attempt{ExecutionID: execID, State: "ended_failure", Outcome: "retry", EndedAt: t0}
 	backoff := inState(t, "runnable unowned not_eligible_until_time waiting_for_retry_backoff none pending_retry_attempt")
@@ -212,7 +220,7 @@ func TestRevokeLease_PutsTheAttemptBack(t *testing.T) {
 			n.Public, n.Ready, n.CompletedAt, n.Epoch, n.LeaseRevokeReason, n.LastOperatorAt = "waiting", true, 0, 4, "hung", now
 		}))
 		equal(t, "attempt", ch.Attempt, noAttempt)
-		equal(t, "events", eventsOf(ch), [][4]any{lease("revoked", 3, "hung")})
+		equal(t, "events", eventsOf(ch), [][4]any{lease("revoked", 3, "hung"), operatorAct("lease_revoked")})
 		_, err = Renew(ch.Execution, &ff.Renew{Fence: holder}, now)
 		wantCode(t, err, ff.CodeLeaseRevoked)
 		_, err = Release(ch.Execution, &ff.Release{Fence: holder}, now)

@@ -11,12 +11,9 @@ import (
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
-// mayRetry decides whether a failure of this category is followed by another attempt.
-func mayRetry(e *record.Execution, category ff.FailureCategory) bool {
-	if category == ff.FailurePermanent || category == ff.FailureCancelled {
-		return false
-	}
-	if uint64(e.RetryCount) >= uint64(e.Policy.MaxRetriesOrDefault()) {
+// retryable reports whether the policy of e wants failures of this category to be followed by another attempt.
+func retryable(e *record.Execution, category ff.FailureCategory) bool {
+	if category == ff.FailurePermanent || category == ff.FailureCancelled || e.Policy == nil || e.Policy.Retry == nil {
 		return false
 	}
 	only := e.Policy.Retry.RetryableCategories

@@ -58,8 +58,8 @@ func TestBackoff_SaturatesAtTheMaximum(t *testing.T) {
 	}
 }
 
-// TestBackoff_StaysInBounds is I31: within the policy's bounds, with jitter in the upper half, without it monotone.
-func TestBackoff_StaysInBounds(t *testing.T) {
+// TestI31_BackoffStaysInBounds: within the policy's bounds, with jitter in the upper half, without it monotone.
+func TestI31_BackoffStaysInBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		initial := rapid.Int64Range(0, 1e7).Draw(t, "initial")
 		most := rapid.Int64Range(0, ff.MaxSpanMS).Draw(t, "max")

@@ -25,6 +25,8 @@ func lease(typ string, epoch int, reason string) [4]any { return [4]any{"lease",
 
 func completion(outcome string, epoch int) [4]any { return [4]any{"completion", outcome, epoch, ""} }
 
+func operatorAct(typ string) [4]any { return [4]any{"operator", typ, 0, ""} }
+
 // release is a completion that names the lease it ends.
 func release(outcome string, epoch int, reason string) [4]any {
 	return [4]any{"completion and release", outcome, epoch, reason}
@@ -229,7 +231,7 @@ func TestFail_WithRetrySchedulesOne(t *testing.T) {
 	equal(t, "attempt", ch.Attempt, &want)
 	equal(t, "events", eventsOf(ch), [][4]any{lease("released", 3, "failed_retry_scheduled")})
 
-	due, err := Tick(ch.Execution, now+5_000)
+	due, err := Tick(ch.Execution, nil, now+5_000)
 	noError(t, err)
 	for when, repeated := range map[string]*record.Execution{"during the backoff": ch.Execution, "after it": due.Execution} {
 		again, res, err := Fail(repeated, cmd, now+6_000)
@@ -252,7 +254,7 @@ func TestDelay_PausesTheAttempt(t *testing.T) {
 	equal(t, "attempt", ch.Attempt, noAttempt)
 	equal(t, "events", eventsOf(ch), [][4]any{lease("released", 3, "worker_delay")})
 
-	due, err := Tick(ch.Execution, now+1)
+	due, err := Tick(ch.Execution, nil, now+1)
 	noError(t, err)
 	equal(t, "after the delay", due.Execution, changed(ch.Execution, func(n *record.Execution) {
 		n.State = vector(t, "runnable unowned eligible_now waiting_for_worker none attempt_interrupted")
@@ -314,10 +316,10 @@ func TestProgress_AbsentStaysAsItIs(t *testing.T) {
 
 func TestTick_LeaseExpiryIsAMark(t *testing.T) {
 	e := running4(t)
-	ch, err := Tick(e, expires-1)
+	ch, err := Tick(e, nil, expires-1)
 	noError(t, err)
 	equal(t, "one millisecond before", ch, Change{})
-	ch, err = Tick(e, expires)
+	ch, err = Tick(e, nil, expires)
 	noError(t, err)
 	equal(t, "at the instant", ch.Execution, changed(e, func(n *record.Execution) {
 		n.State = vector(t, "active lease_expired_reclaimable not_applicable waiting_for_worker none attempt_interrupted")
@@ -330,11 +332,11 @@ func TestTick_LastLossFailsTheExecution(t *testing.T) {
 	e, two := running4(t), uint32(2)
 	e.Policy = &ff.Policy{MaxReclaims: &two}
 	e.ReclaimCount = 1
-	if ch, err := Tick(e, expires); err != nil || ch.Execution.State.Finished() {
+	if ch, err := Tick(e, nil, expires); err != nil || ch.Execution.State.Finished() {
 		t.Fatalf("the second loss gives %v, %v", ch.Execution, err)
 	}
 	e.ReclaimCount = 2
-	ch, err := Tick(e, expires)
+	ch, err := Tick(e, nil, expires)
 	noError(t, err)
 	equal(t, "execution", ch.Execution, finished(t, e, expires, func(n *record.Execution) {
 		n.State, n.Public = vector(t, "terminal unowned not_applicable none failed attempt_terminal"), "failed"
@@ -350,7 +352,7 @@ func TestTick_LastLossFailsTheExecution(t *testing.T) {
 func TestTick_PutsIndexEntriesRight(t *testing.T) {
 	e := running4(t)
 	wrong := changed(e, func(n *record.Execution) { n.Ready, n.DueAt = true, t0 })
-	ch, err := Tick(wrong, t0+1)
+	ch, err := Tick(wrong, nil, t0+1)
 	noError(t, err)
 	equal(t, "change", ch, Change{Execution: e})
 }

@@ -66,11 +66,17 @@ func printStateMachine() string {
 		for i, row := range tr.From {
 			from[i] = fmt.Sprintf("%d %s", row, Situations[row-1].Name)
 		}
+		if tr.Only != "" {
+			from[len(from)-1] += fmt.Sprintf(", with attempt state `%s`", tr.Only)
+		}
 		if len(from) == 0 {
 			from = []string{"(none)"}
 		}
 		to := SituationOf(tr.To)
 		end := fmt.Sprintf("%d %s", to.Row, to.Name)
+		if tr.Keep {
+			end += fmt.Sprintf(": eligibility `%s`, attempt state kept", tr.To.Eligibility)
+		}
 		if tr.To.Finished() {
 			end += fmt.Sprintf(": phase `%s`, outcome `%s`", tr.To.Phase, tr.To.Outcome)
 		}

@@ -9,15 +9,26 @@ import (
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
+// CheckDeadline refuses a submission that would be too late before it began.
+func CheckDeadline(cmd *ff.Submit, now ff.Timestamp) error {
+	if cmd.Deadline != 0 && cmd.Deadline <= now {
+		return &ff.Error{
+			Code: ff.CodeInvalidInput, Detail: fmt.Sprintf("deadline is %d, now is %d: it has passed", cmd.Deadline, now),
+			Attrs: map[string]string{"field": "deadline"},
+		}
+	}
+	return nil
+}
+
 // Submit makes the record of a new execution (chapter 10, section 3.1). cmd has been validated and its defaults filled in;
-// cmd.ID is set.
+// cmd.ID is set, and [CheckDeadline] has let it pass.
 func Submit(cmd *ff.Submit, now ff.Timestamp) *record.Execution {
 	capabilities := cmd.Policy.Capabilities()
 	e := &record.Execution{
 		ID: cmd.ID, Lane: cmd.Lane, Namespace: cmd.Namespace, Kind: cmd.Kind, Creator: cmd.Creator,
 		Payload: cmd.Payload, PayloadEncoding: cmd.PayloadEncoding, Capabilities: capabilities, Route: RouteOf(capabilities),
 		Tags: cmd.Tags, Policy: cmd.Policy, Priority: cmd.Priority,
-		CreatedAt: now, LastTransitionAt: now, LastMutationAt: now,
+		CreatedAt: now, LastTransitionAt: now, LastMutationAt: now, DeadlineAt: deadlineOf(cmd, now),
 	}
 	until := cmd.DelayUntil
 	if cmd.Delay > 0 {
@@ -29,7 +40,7 @@ func Submit(cmd *ff.Submit, now ff.Timestamp) *record.Execution {
 		e.DelayUntil = until
 		e.BlockingDetail = fmt.Sprintf("delayed until %d", until)
 	}
-	settle(e)
+	settle(e, now)
 	return e
 }
 

@@ -154,13 +154,24 @@ const (
 	OnWorkerCancel  Trigger = "cancel by the holder"
 	OnRevoke        Trigger = "revoke lease"
 	OnReplay        Trigger = "replay"
+
+	OnExhausted      Trigger = "fail, retries used up, policy pauses"
+	OnExpire         Trigger = "deadline or attempt timeout"
+	OnUnblock        Trigger = "unblock"
+	OnUnblockDelayed Trigger = "unblock, delay is not over"
 )
 
-// Transition says that On leads from the situations From (none: the execution is new) to the vector To.
+// OnBlock is the trigger of a block for a reason that [CanBlock].
+func OnBlock(reason ff.BlockingReason) Trigger { return Trigger("block, " + reason) }
+
+// Transition says that On leads from the situations From (none: the execution is new) to the vector To. Of several that
+// fit, the first counts.
 type Transition struct {
 	On   Trigger
 	From []Row
+	Only ff.AttemptState // when set, of the situations in From those with this attempt state
 	To   ff.StateVector
+	Keep bool // the attempt state stays, whatever To says
 }
 
 // Vectors a transition can lead to.
@@ -178,6 +189,16 @@ var (
 
 func waiting(el ff.Eligibility, why ff.BlockingReason, at ff.AttemptState) ff.StateVector {
 	return ff.StateVector{Phase: ff.PhaseRunnable, Ownership: ff.Unowned, Eligibility: el, BlockingReason: why, Outcome: ff.OutcomeNone, AttemptState: at}
+}
+
+// blocked is a vector of row 14.
+func blocked(why ff.BlockingReason, at ff.AttemptState) ff.StateVector {
+	for gate, reasons := range reasonsBehind {
+		if slices.Contains(reasons, why) {
+			return waiting(gate, why, at)
+		}
+	}
+	panic("lifecycle: nothing is blocked for " + string(why))
 }
 
 func over(phase ff.Phase, outcome ff.Outcome, at ff.AttemptState) ff.StateVector {
@@ -200,10 +221,36 @@ var Transitions = []Transition{
 	{On: OnDelay, From: []Row{4}, To: selfDelayed},
 	{On: OnRelease, From: []Row{4}, To: mayContinue},
 	{On: OnRevoke, From: []Row{4}, To: mayContinue},
-	{On: OnCancel, From: []Row{1, 2, 3}, To: over(ff.PhaseCancelled, ff.OutcomeCancelled, ff.PendingFirstAttempt)},
+	{On: OnExhausted, From: []Row{4}, To: blocked(ff.PausedByOperator, ff.PendingRetryAttempt)},
+	{On: OnCancel, From: []Row{1, 2, 3, 14}, Only: ff.PendingFirstAttempt, To: over(ff.PhaseCancelled, ff.OutcomeCancelled, ff.PendingFirstAttempt)},
 	{On: OnCancel, From: []Row{4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, To: over(ff.PhaseCancelled, ff.OutcomeCancelled, ff.AttemptTerminal)},
 	{On: OnWorkerCancel, From: []Row{4}, To: over(ff.PhaseTerminal, ff.OutcomeCancelled, ff.AttemptTerminal)},
+	{On: OnExpire, From: []Row{1, 2, 3, 14}, Only: ff.PendingFirstAttempt, To: over(ff.PhaseTerminal, ff.OutcomeExpired, ff.PendingFirstAttempt)},
+	{On: OnExpire, From: []Row{4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, To: over(ff.PhaseTerminal, ff.OutcomeExpired, ff.AttemptTerminal)},
 	{On: OnReplay, From: []Row{17, 18, 19}, To: replayQueued},
+	block(ff.WaitingForBudget),
+	block(ff.WaitingForQuota),
+	block(ff.WaitingForCapableWorker),
+	block(ff.PausedByOperator),
+	block(ff.PausedByPolicy),
+	{On: OnUnblock, From: []Row{14}, Only: ff.PendingFirstAttempt, To: newReady},
+	{On: OnUnblock, From: []Row{14}, Only: ff.PendingRetryAttempt, To: retryDue},
+	{On: OnUnblock, From: []Row{14}, Only: ff.AttemptInterrupted, To: mayContinue},
+	{On: OnUnblock, From: []Row{14}, Only: ff.PendingReplayAttempt, To: replayQueued},
+	{On: OnUnblockDelayed, From: []Row{14}, Only: ff.PendingFirstAttempt, To: newDelayed},
+	{On: OnUnblockDelayed, From: []Row{14}, Only: ff.PendingRetryAttempt, To: retryBackoff},
+	{On: OnUnblockDelayed, From: []Row{14}, Only: ff.AttemptInterrupted, To: selfDelayed},
+}
+
+// block is the transition of [OnBlock]. Executions that wait for others are not blocked on top of that: what they wait for
+// would be forgotten.
+func block(reason ff.BlockingReason) Transition {
+	return Transition{On: OnBlock(reason), From: []Row{1, 2, 7, 8, 9, 10, 12, 14, 15}, To: blocked(reason, ff.PendingFirstAttempt), Keep: true}
+}
+
+// CanBlock reports whether an execution can be blocked for a reason (chapter 10, section 3.6).
+func CanBlock(reason ff.BlockingReason) bool {
+	return slices.ContainsFunc(Transitions, func(t Transition) bool { return t.On == OnBlock(reason) })
 }
 
 // next looks the transition up.
@@ -213,9 +260,14 @@ func next(from ff.StateVector, on Trigger) (ff.StateVector, bool) {
 		return ff.StateVector{}, false
 	}
 	for _, t := range Transitions {
-		if t.On == on && slices.Contains(t.From, s.Row) {
-			return t.To, true
+		if t.On != on || !slices.Contains(t.From, s.Row) || t.Only != "" && t.Only != from.AttemptState {
+			continue
 		}
+		to := t.To
+		if t.Keep {
+			to.AttemptState = from.AttemptState
+		}
+		return to, true
 	}
 	return ff.StateVector{}, false
 }

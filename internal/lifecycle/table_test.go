@@ -28,12 +28,16 @@ const situations = `
 13  suspended unowned not_applicable waiting_for_signal none attempt_interrupted
 14a runnable  unowned blocked_by_budget waiting_for_budget none pending_first_attempt
 14b runnable  unowned blocked_by_operator paused_by_operator none attempt_interrupted
+14c runnable  unowned blocked_by_operator paused_by_operator none pending_first_attempt
+14d runnable  unowned blocked_by_operator paused_by_operator none pending_retry_attempt
+14e runnable  unowned blocked_by_operator paused_by_operator none pending_replay_attempt
 15  runnable  unowned eligible_now waiting_for_worker none pending_replay_attempt
 16  runnable  unowned blocked_by_dependencies waiting_for_children none pending_replay_attempt
 17s terminal  unowned not_applicable none success attempt_terminal
 17f terminal  unowned not_applicable none failed attempt_terminal
 17c cancelled unowned not_applicable none cancelled attempt_terminal
 17w terminal  unowned not_applicable none cancelled attempt_terminal
+17e terminal  unowned not_applicable none expired attempt_terminal
 18c cancelled unowned not_applicable none cancelled pending_first_attempt
 18e terminal  unowned not_applicable none expired pending_first_attempt
 19  terminal  unowned not_applicable none skipped none
@@ -43,42 +47,47 @@ const situations = `
 // succeeds and changes nothing, or the first letters of the code that refuses it.
 //
 //	na execution_not_active      le lease_expired      lr lease_revoked    co corruption
-//	ne execution_not_eligible    nt execution_not_terminal                 ii invalid_input
+//	ne execution_not_eligible    nt execution_not_terminal                 ii invalid_input      lc lease_conflict
 //
 // The calls of a holder come with the fence of the lease that is, or was last, held; "retry" and "fail" are a failure
 // with a retry left and without; "cancel" is an operator's, "quit" the holder's own. The clock stands after the delay and
 // before the end of the lease, except for "tick", which comes after both, and "lost", which is that with no reclaim left.
+// "block" and "unblock" are an operator's pause, "opclaim" is an operator's claim, "deadline" comes when that has passed.
 const outcomes = `
-     claim complete retry fail delay release renew progress cancel quit priority replay revoke tick lost
-1    4     na       na    na   na    na      na    na       18c    na   1        nt     =      =    =
-2    co    na       na    na   na    na      na    na       18c    na   ne       nt     =      1    1
-3    co    na       na    na   na    na      na    na       18c    na   ne       nt     =      =    =
-4    co    17s      7     17f  9     10      4     4        17c    17w  ne       nt     10     5    17f
-5    4     le       le    le   le    le      le    le       17c    le   ne       nt     =      =    =
-6    4     lr       lr    lr   lr    lr      lr    lr       17c    lr   ne       nt     =      =    =
-7    co    na       =     =    na    na      na    na       17c    na   ne       nt     =      8    8
-8    4     na       =     =    na    na      na    na       17c    na   8        nt     =      =    =
-9    co    na       na    na   =     =       na    na       17c    na   ne       nt     =      10   10
-10   4     na       na    na   =     =       na    na       17c    na   10       nt     =      =    =
-11   co    na       na    na   =     =       na    na       17c    na   ne       nt     =      =    =
-12   co    na       na    na   =     =       na    na       17c    na   ne       nt     =      10   10
-13   co    na       na    na   na    na      na    na       17c    na   ne       nt     =      =    =
-14a  co    na       na    na   na    na      na    na       18c    na   ne       nt     =      =    =
-14b  co    na       na    na   =     =       na    na       17c    na   ne       nt     =      =    =
-15   4     na       na    na   na    na      na    na       17c    na   15       nt     =      =    =
-16   co    na       na    na   na    na      na    na       17c    na   ne       nt     =      =    =
-17s  co    =        na    na   na    na      na    na       ii     ii   ne       15     =      =    =
-17f  co    na       =     =    na    na      na    na       ii     ii   ne       15     =      =    =
-17c  co    na       na    na   na    na      na    na       =      =    ne       15     =      =    =
-17w  co    na       na    na   na    na      na    na       =      =    ne       15     =      =    =
-18c  co    na       na    na   na    na      na    na       =      =    ne       15     =      =    =
-18e  co    na       na    na   na    na      na    na       ii     ii   ne       15     =      =    =
-19   co    na       na    na   na    na      na    na       ii     ii   ne       15     =      =    =
+     claim complete retry fail delay release renew progress cancel quit priority replay revoke tick lost block unblock opclaim deadline
+1    4     na       na    na   na    na      na    na       18c    na   1        nt     =      =    =    14c   ne      4       18e
+2    co    na       na    na   na    na      na    na       18c    na   ne       nt     =      1    1    14c   ne      ne      18e
+3    co    na       na    na   na    na      na    na       18c    na   ne       nt     =      =    =    ne    ne      ne      18e
+4    co    17s      7     17f  9     10      4     4        17c    17w  ne       nt     10     5    17f  ne    ne      lc      17e
+5    4     le       le    le   le    le      le    le       17c    le   ne       nt     =      =    =    ne    ne      4       17e
+6    4     lr       lr    lr   lr    lr      lr    lr       17c    lr   ne       nt     =      =    =    ne    ne      4       17e
+7    co    na       =     =    na    na      na    na       17c    na   ne       nt     =      8    8    14d   ne      ne      17e
+8    4     na       =     =    na    na      na    na       17c    na   8        nt     =      =    =    14d   ne      4       17e
+9    co    na       na    na   =     =       na    na       17c    na   ne       nt     =      10   10   14b   ne      ne      17e
+10   4     na       na    na   =     =       na    na       17c    na   10       nt     =      =    =    14b   ne      4       17e
+11   co    na       na    na   =     =       na    na       17c    na   ne       nt     =      =    =    ne    ne      ne      17e
+12   co    na       na    na   =     =       na    na       17c    na   ne       nt     =      10   10   14b   ne      ne      17e
+13   co    na       na    na   na    na      na    na       17c    na   ne       nt     =      =    =    ne    ne      ne      17e
+14a  co    na       na    na   na    na      na    na       18c    na   ne       nt     =      =    =    14c   ne      ne      18e
+14b  co    na       na    na   =     =       na    na       17c    na   ne       nt     =      =    =    =     10      ne      17e
+14c  co    na       na    na   na    na      na    na       18c    na   ne       nt     =      =    =    =     1       ne      18e
+14d  co    na       =     =    na    na      na    na       17c    na   ne       nt     =      =    =    =     8       ne      17e
+14e  co    na       na    na   na    na      na    na       17c    na   ne       nt     =      =    =    =     15      ne      17e
+15   4     na       na    na   na    na      na    na       17c    na   15       nt     =      =    =    14e   ne      4       17e
+16   co    na       na    na   na    na      na    na       17c    na   ne       nt     =      =    =    ne    ne      ne      17e
+17s  co    =        na    na   na    na      na    na       ii     ii   ne       15     =      =    =    na    ne      ne      =
+17f  co    na       =     =    na    na      na    na       ii     ii   ne       15     =      =    =    na    ne      ne      =
+17c  co    na       na    na   na    na      na    na       =      =    ne       15     =      =    =    na    ne      ne      =
+17w  co    na       na    na   na    na      na    na       =      =    ne       15     =      =    =    na    ne      ne      =
+17e  co    na       na    na   na    na      na    na       ii     ii   ne       15     =      =    =    na    ne      ne      =
+18c  co    na       na    na   na    na      na    na       =      =    ne       15     =      =    =    na    ne      ne      =
+18e  co    na       na    na   na    na      na    na       ii     ii   ne       15     =      =    =    na    ne      ne      =
+19   co    na       na    na   na    na      na    na       ii     ii   ne       15     =      =    =    na    ne      ne      =
 `
 
 var abbreviations = map[ff.Code]string{
 	"execution_not_active": "na", "lease_expired": "le", "lease_revoked": "lr", "corruption": "co",
-	"execution_not_eligible": "ne", "execution_not_terminal": "nt", "invalid_input": "ii",
+	"execution_not_eligible": "ne", "execution_not_terminal": "nt", "invalid_input": "ii", "lease_conflict": "lc",
 }
 
 // TestRules_InEverySituation walks every rule through every situation.
@@ -103,6 +112,10 @@ func TestRules_InEverySituation(t *testing.T) {
 				e.Policy = ff.Retry(2, nil)
 				if rule == "lost" {
 					e.Policy.MaxReclaims = new(uint32)
+				}
+				if rule == "deadline" {
+					e.DeadlineAt = t0 + 20_000
+					settle(e, t0)
 				}
 				before := *e
 				ch, err := perform(rule, e)
@@ -163,8 +176,16 @@ func perform(rule string, e *record.Execution) (ch Change, err error) {
 		return Replay(e, nil, &ff.Replay{}, now)
 	case "revoke":
 		ch, _, err = RevokeLease(e, nil, &ff.RevokeLease{Reason: "operator"}, now)
+	case "block":
+		return Block(e, &ff.Block{Reason: ff.PausedByOperator}, now)
+	case "unblock":
+		return Unblock(e, &ff.Unblock{ExpectedReason: ff.PausedByOperator}, now)
+	case "opclaim":
+		return ClaimByOperator(e, grant, "me", now)
+	case "deadline":
+		return Tick(e, nil, now)
 	case "tick", "lost":
-		return Tick(e, t0+60_000)
+		return Tick(e, nil, t0+60_000)
 	default:
 		panic("no rule " + rule)
 	}

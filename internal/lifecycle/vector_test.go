@@ -138,7 +138,7 @@ func TestClaimable(t *testing.T) {
 	for v, l := range legalVectors(t) {
 		e := base()
 		e.State = v
-		if got := Claimable(e, nil); got != want[l.row] {
+		if got := Claimable(e, nil, t0); got != want[l.row] {
 			t.Errorf("row %d (%s) is claimable: %t, want %t", l.row, v, got, want[l.row])
 		}
 	}
@@ -148,7 +148,7 @@ func TestClaimable_NeedsEveryRequiredCapability(t *testing.T) {
 	e := inState(t, "runnable unowned eligible_now waiting_for_worker none pending_first_attempt")
 	e.Capabilities = []string{"cuda", "gpu"}
 	for offered, want := range map[string]bool{"": false, "gpu": false, "cuda,gpu": true, "a,cuda,gpu,z": true, "CUDA,gpu": false, "cuda,gpus": false} {
-		if got := Claimable(e, strings.FieldsFunc(offered, func(r rune) bool { return r == ',' })); got != want {
+		if got := Claimable(e, strings.FieldsFunc(offered, func(r rune) bool { return r == ',' }), t0); got != want {
 			t.Errorf("claimable with %q: %t, want %t", offered, got, want)
 		}
 	}

@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"math"
+
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/lifecycle"
 	"github.com/flowfabric/flowfabric/store"
@@ -13,46 +15,210 @@ type Want struct {
 	Got   []ff.Claimed
 }
 
-// LaneRoutes is a lane and the routes of it a claimer can serve.
-type LaneRoutes struct {
+// LaneAsk is a lane that a claim looks at, with what is known of it; the claim brings that up to date.
+type LaneAsk struct {
 	Lane   ff.LaneID
-	Routes []int64
+	Routes []int64 // what the claimers may take; at least one
+	// Settings are the lane's as last seen, nil for the defaults. They need not be true: they only spare round trips.
+	Settings *record.Lane
+	// Credit is the lane's standing among the lanes that take turns.
+	Credit int
+
+	// Ended: nothing more was ready on Routes.
+	Ended bool
+	// Held: there may be more, but the lane's state or its concurrency kept it back.
+	Held bool
+	// Left are routes with work that was looked at, hidden from others meanwhile, and not granted.
+	Left []int64
 }
 
-// Claim grants ready executions of one shard to wants, which share their capabilities. Lanes are tried in order, the
-// next only when the ones before did not have enough. The first want is served first.
-func (r Rules) Claim(shard ff.Partition, order uint64, lanes []LaneRoutes, wants []*Want) *Op {
-	op := &Op{name: "claim"}
-	total := 0
+// HandsOut reports whether the settings, as last seen, let work of the lane be claimed.
+func (a *LaneAsk) HandsOut() bool { return settingsOf(a.Settings).State.HandsOut() }
+
+// Bounded reports whether the settings, as last seen, bound the lane's concurrency.
+func (a *LaneAsk) Bounded() bool { return settingsOf(a.Settings).MaxConcurrency > 0 }
+
+// Claim grants ready executions of one shard to wants, which share their capabilities. The lanes get turns by weight; the
+// turns of one that has no work go to the others. The first want is served first.
+//
+// A lane's record is read with its work, and what is granted depends on its being unchanged at the commit. So nothing of
+// a lane is handed out once a change that stops it is committed, and of a lane with bounded concurrency two claims cannot
+// both take the last slot.
+func (r Rules) Claim(shard ff.Partition, order uint64, asks []*LaneAsk, wants []*Want) *Op {
+	c := &claim{asks: asks, wants: wants, home: r.home(shard)}
 	for _, w := range wants {
-		total += w.Claim.Max
+		c.total += w.Claim.Max
 	}
-	total = min(total, ff.MaxClaim)
-	query := func(i, limit int) store.Reads {
-		return store.Reads{Claimable: []store.ClaimQuery{{Lane: lanes[i].Lane, Routes: lanes[i].Routes, Limit: limit}}}
+	c.total = min(c.total, ff.MaxClaim)
+	for _, a := range asks {
+		c.credits = append(c.credits, a.Credit)
 	}
-	op.Partition, op.Order, op.Reads = shard, order, query(0, total)
-	op.Decide = func(tx *store.Tx) error {
-		found := 0
-		asked := tx.ClaimQueries()
-		for i := range asked {
-			found += len(tx.Claimable(i))
+	op := &Op{name: "claim"}
+	op.Partition, op.Order, op.Reads, op.Decide = shard, order, c.firstReads(), c.decide
+	return op
+}
+
+// claim is one run of [Rules.Claim].
+type claim struct {
+	asks    []*LaneAsk
+	wants   []*Want
+	home    ff.Partition
+	total   int
+	credits []int     // of the lanes, before the claim
+	queries []queryOf // the claim queries so far, in order
+}
+
+// queryOf says what one claim query was for.
+type queryOf struct{ lane, limit int }
+
+func (c *claim) key(i int) record.LaneKey {
+	return record.LaneKey{Home: c.home, Lane: c.asks[i].Lane}
+}
+
+// firstReads asks for the records of all lanes, and for work where the settings last seen let it be claimed. What a lane
+// with bounded concurrency may give is known only when its slots were read.
+func (c *claim) firstReads() store.Reads {
+	var reads store.Reads
+	rot, room := c.rotation(), make([]int, len(c.asks))
+	for i, a := range c.asks {
+		reads.Records = append(reads.Records, c.key(i))
+		s := settingsOf(a.Settings)
+		rot.weights[i] = s.Weight
+		switch {
+		case !s.State.HandsOut():
+			rot.leave(i)
+		case s.MaxConcurrency > 0:
+			reads.Slots = append(reads.Slots, a.Lane)
+		default:
+			room[i] = c.total
 		}
-		if found < total && asked < len(lanes) {
-			return tx.Need(query(asked, total-found))
+	}
+	reads.Claimable = c.ask(rot.shares(c.total, room))
+	return reads
+}
+
+func (c *claim) rotation() *rotation {
+	n := len(c.asks)
+	return &rotation{weights: make([]int, n), credit: append([]int(nil), c.credits...), out: make([]bool, n)}
+}
+
+// ask makes the queries for so much of each lane.
+func (c *claim) ask(shares []int) []store.ClaimQuery {
+	var list []store.ClaimQuery
+	for i, n := range shares {
+		if n > 0 {
+			c.queries = append(c.queries, queryOf{lane: i, limit: n})
+			list = append(list, store.ClaimQuery{Lane: c.asks[i].Lane, Routes: c.asks[i].Routes, Limit: n})
 		}
-		g := granter{wants: wants}
-		g.reset()
-		for i := range asked {
-			for _, e := range tx.Claimable(i) {
-				if err := g.grant(tx, e); err != nil {
-					return err
-				}
+	}
+	return list
+}
+
+// laneView is what one run of Decide sees of a lane.
+type laneView struct {
+	settings *record.Lane // as stored; nil for none
+	room     int          // how many more may be granted
+	work     []*record.Execution
+	ended    bool
+}
+
+// decide asks for more until the wants are met or the lanes can give no more, and grants what was found.
+func (c *claim) decide(tx *store.Tx) error {
+	rot, views, unread := c.look(tx)
+	if len(unread) > 0 {
+		return tx.Need(store.Reads{Slots: unread})
+	}
+	found, room := 0, make([]int, len(views))
+	for i, v := range views {
+		found += min(len(v.work), v.room)
+		if !v.ended {
+			room[i] = max(0, v.room-len(v.work))
+		}
+	}
+	if found < c.total {
+		if more := c.ask(rot.shares(c.total-found, room)); len(more) > 0 {
+			return tx.Need(store.Reads{Claimable: more})
+		}
+	}
+	return c.grantAll(tx, rot, views)
+}
+
+// look gathers what was loaded so far. unread are lanes whose slots must be known.
+func (c *claim) look(tx *store.Tx) (rot *rotation, views []laneView, unread []ff.LaneID) {
+	rot, views = c.rotation(), make([]laneView, len(c.asks))
+	for i, a := range c.asks {
+		v := &views[i]
+		v.settings = store.Get[*record.Lane](tx, c.key(i))
+		s := settingsOf(v.settings)
+		rot.weights[i], v.room = s.Weight, math.MaxInt
+		switch {
+		case !s.State.HandsOut():
+			v.room = 0
+		case s.MaxConcurrency > 0 && !tx.HasSlots(a.Lane):
+			unread = append(unread, a.Lane)
+		case s.MaxConcurrency > 0:
+			v.room = max(0, s.MaxConcurrency-tx.Slots(a.Lane))
+		}
+	}
+	c.queries = c.queries[:tx.ClaimQueries()]
+	for i, q := range c.queries {
+		v, list := &views[q.lane], tx.Claimable(i)
+		v.ended = len(list) < q.limit
+		for _, e := range list {
+			e = lifecycle.Normalize(e, nil)
+			if lifecycle.Claimable(e, c.wants[0].Claim.Capabilities, tx.Now()) { // else it moved on within this batch
+				v.work = append(v.work, e)
 			}
 		}
-		return nil
 	}
-	return op
+	for i, v := range views {
+		if v.room == 0 || v.ended && len(v.work) == 0 {
+			rot.leave(i)
+		}
+	}
+	return rot, views, unread
+}
+
+// grantAll gives the wants what was found, in turns, and tells of each lane how it stands then.
+func (c *claim) grantAll(tx *store.Tx, rot *rotation, views []laneView) error {
+	g := granter{wants: c.wants}
+	g.reset()
+	given := make([]int, len(views))
+	can := func(i int) bool { return given[i] < min(len(views[i].work), views[i].room) }
+	for range c.total {
+		i := rot.next(can)
+		if i < 0 {
+			break
+		}
+		if err := g.grant(tx, views[i].work[given[i]], settingsOf(views[i].settings).MaxConcurrency > 0); err != nil {
+			return err
+		}
+		given[i]++
+	}
+	for i, v := range views {
+		c.conclude(tx, i, v, given[i])
+		c.asks[i].Credit = rot.credit[i]
+	}
+	return nil
+}
+
+// conclude guards what was granted of a lane and notes how it stands.
+func (c *claim) conclude(tx *store.Tx, i int, v laneView, given int) {
+	switch bounded := settingsOf(v.settings).MaxConcurrency > 0; {
+	case given == 0:
+	case bounded:
+		n := *v.settings
+		tx.Put(&n) // another claim that counted the same slots fails its guard
+	default:
+		tx.Guard(c.key(i))
+	}
+	a := c.asks[i]
+	a.Settings, a.Left = v.settings, nil
+	for _, e := range v.work[given:] {
+		a.Left = append(a.Left, e.Route)
+	}
+	a.Ended = v.ended && len(a.Left) == 0
+	a.Held = !a.Ended && given >= v.room
 }
 
 // granter hands executions to wants in order.
@@ -67,27 +233,21 @@ func (g *granter) reset() {
 	}
 }
 
-func (g *granter) grant(tx *store.Tx, e *record.Execution) error {
-	for g.next < len(g.wants) && len(g.wants[g.next].Got) >= g.wants[g.next].Claim.Max {
+// grant leases e to the first want that is not served. There is one.
+func (g *granter) grant(tx *store.Tx, e *record.Execution, slot bool) error {
+	for len(g.wants[g.next].Got) >= g.wants[g.next].Claim.Max {
 		g.next++
 	}
-	if g.next == len(g.wants) {
-		return nil
-	}
 	w := g.wants[g.next]
-	e = lifecycle.Normalize(e, nil)
-	if !lifecycle.Claimable(e, w.Claim.Capabilities) {
-		return nil // moved on within this batch
-	}
 	ch, err := lifecycle.Claim(e, lifecycle.Grant{
 		WorkerID: w.Claim.WorkerID, WorkerInstanceID: w.Claim.WorkerInstanceID, Capabilities: w.Claim.Capabilities,
-		LeaseID: ff.NewLeaseID(), AttemptID: ff.NewAttemptID(), TTL: w.Claim.LeaseTTL,
+		LeaseID: leaseIDOf(&w.Claim), AttemptID: ff.NewAttemptID(), TTL: w.Claim.LeaseTTL, Slot: slot,
 	}, tx.Now())
 	if err != nil {
 		return err
 	}
 	apply(tx, ch)
-	w.Got = append(w.Got, claimed(ch.Execution, w.Claim, e.State.AttemptState == ff.AttemptInterrupted && e.State.Phase == ff.PhaseRunnable))
+	w.Got = append(w.Got, claimed(ch.Execution, w.Claim, lifecycle.Resumes(e)))
 	return nil
 }
 

@@ -8,11 +8,6 @@ import (
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
-// Rules makes the operations of one deployment.
-type Rules struct {
-	Partitions ff.PartitionConfig
-}
-
 // Renew extends a lease; at gets the new expiry.
 func (r Rules) Renew(cmd ff.Renew, at *ff.Timestamp) (*Op, error) {
 	if err := r.checkRenew(&cmd); err != nil {
@@ -21,7 +16,7 @@ func (r Rules) Renew(cmd ff.Renew, at *ff.Timestamp) (*Op, error) {
 	if cmd.Progress != nil {
 		cmd.Progress = keep(*cmd.Progress)
 	}
-	return onExecution("renew", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
+	return r.onExecution("renew", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
 		ch, err := lifecycle.Renew(e, &cmd, now)
 		if err == nil {
 			*at = ch.Execution.LeaseExpiresAt
@@ -42,7 +37,7 @@ func (r Rules) UpdateProgress(cmd ff.UpdateProgress) (*Op, error) {
 		return nil, named("update progress", err)
 	}
 	cmd.Progress = *keep(cmd.Progress)
-	return onExecution("update progress", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
+	return r.onExecution("update progress", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
 		return lifecycle.UpdateProgress(e, &cmd, now)
 	}), nil
 }
@@ -53,7 +48,7 @@ func (r Rules) Complete(cmd ff.Complete) (*Op, error) {
 		return nil, named("complete", err)
 	}
 	cmd.Result = bytes.Clone(cmd.Result) // the record outlives the call
-	return onExecution("complete", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
+	return r.onExecution("complete", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
 		return lifecycle.Complete(e, &cmd, now)
 	}), nil
 }
@@ -63,7 +58,7 @@ func (r Rules) Fail(cmd ff.Fail, out *ff.FailResult) (*Op, error) {
 	if err := r.checkFail(&cmd); err != nil {
 		return nil, named("fail", err)
 	}
-	return onExecution("fail", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
+	return r.onExecution("fail", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
 		ch, res, err := lifecycle.Fail(e, &cmd, now)
 		*out = res
 		return ch, err
@@ -75,7 +70,7 @@ func (r Rules) Delay(cmd ff.Delay, until *ff.Timestamp) (*Op, error) {
 	if err := r.checkDelay(&cmd); err != nil {
 		return nil, named("delay", err)
 	}
-	return onExecution("delay", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
+	return r.onExecution("delay", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
 		ch, at, err := lifecycle.Delay(e, &cmd, now)
 		*until = at
 		return ch, err
@@ -87,7 +82,7 @@ func (r Rules) Release(cmd ff.Release) (*Op, error) {
 	if err := r.checkID(cmd.ExecutionID); err != nil {
 		return nil, named("release", err)
 	}
-	return onExecution("release", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
+	return r.onExecution("release", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
 		return lifecycle.Release(e, &cmd, now)
 	}), nil
 }

@@ -17,8 +17,8 @@ type Op struct {
 	refused error
 }
 
-// Outcome is the operation's error once its unit was applied: the unit's own, or a refusal that was itself worth a
-// commit, as that of a lease found expired.
+// Outcome is the operation's error once its unit was applied: the unit's own, or a refusal that came with a commit of what
+// time had done to the execution.
 func (o *Op) Outcome() error {
 	err := o.Err
 	if err == nil {
@@ -44,8 +44,10 @@ func named(op string, err error) error {
 // rule decides on one execution. att is its current attempt as stored, if the operation asked for it.
 type rule func(e *record.Execution, att *record.Attempt, now ff.Timestamp) (lifecycle.Change, error)
 
-// onExecution is an operation on one execution.
-func onExecution(name string, id ff.ExecutionID, withAttempt bool, decide rule) *Op {
+// onExecution is an operation on one execution. What time alone has done to the execution comes first, whether or not the
+// due loop was there already, and is written even if the operation is then refused: so no answer depends on when the loop
+// looks (F5).
+func (r Rules) onExecution(name string, id ff.ExecutionID, withAttempt bool, decide rule) *Op {
 	op := &Op{name: name}
 	op.Unit = store.Unit{
 		Partition: id.Partition(),
@@ -57,8 +59,9 @@ func onExecution(name string, id ff.ExecutionID, withAttempt bool, decide rule) 
 			if e == nil {
 				return notFound(id)
 			}
+			due := lifecycle.Due(e, tx.Now())
 			var att *record.Attempt
-			if withAttempt {
+			if withAttempt || due && lifecycle.NeedsAttempt(e) {
 				key := record.AttemptKey{ExecutionID: id, Index: e.AttemptIndex}
 				if !tx.HasAttempt(key) {
 					return tx.Need(store.Reads{Attempts: []record.AttemptKey{key}})
@@ -66,19 +69,39 @@ func onExecution(name string, id ff.ExecutionID, withAttempt bool, decide rule) 
 				att = tx.Attempt(key)
 			}
 			e = lifecycle.Normalize(e, att)
+			ticked := false
+			if due {
+				ch, err := lifecycle.Tick(e, att, tx.Now())
+				if err != nil {
+					return err
+				}
+				if ch.Execution != nil {
+					r.finish(tx, ch)
+					e, ticked = ch.Execution, true
+				}
+				if ch.Attempt != nil {
+					att = ch.Attempt
+				}
+			}
 			ch, err := decide(e, att, tx.Now())
-			if errors.Is(err, ff.ErrLeaseExpired) {
+			if err != nil && ticked {
 				op.refused = err
-				ch, err = lifecycle.Tick(e, tx.Now()) // make visible what was found
+				return nil
 			}
 			if err != nil {
 				return err
 			}
-			apply(tx, ch)
+			r.finish(tx, ch)
 			return nil
 		},
 	}
 	return op
+}
+
+// finish writes a change that may end its execution.
+func (r Rules) finish(tx *store.Tx, ch lifecycle.Change) {
+	lifecycle.Retain(&ch, r.retention())
+	apply(tx, ch)
 }
 
 // apply writes a change.

@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"maps"
+
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/lifecycle"
 	"github.com/flowfabric/flowfabric/store/record"
@@ -11,7 +13,7 @@ func (r Rules) Cancel(cmd ff.Cancel, out *ff.CancelResult) (*Op, error) {
 	if err := r.checkCancel(&cmd); err != nil {
 		return nil, named("cancel", err)
 	}
-	return onExecution("cancel", cmd.ExecutionID, true, func(e *record.Execution, att *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
+	return r.onExecution("cancel", cmd.ExecutionID, true, func(e *record.Execution, att *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
 		ch, err := lifecycle.Cancel(e, att, &cmd, now)
 		*out = ff.CancelResult{ExecutionID: e.ID, PublicState: ff.PublicCancelled}
 		return ch, err
@@ -23,7 +25,7 @@ func (r Rules) ChangePriority(cmd ff.ChangePriority, out *ff.ChangePriorityResul
 	if err := r.checkChangePriority(&cmd); err != nil {
 		return nil, named("change priority", err)
 	}
-	op := onExecution("change priority", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
+	op := r.onExecution("change priority", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
 		ch, res, err := lifecycle.ChangePriority(e, &cmd, now)
 		*out = res
 		return ch, err
@@ -37,7 +39,7 @@ func (r Rules) Replay(cmd ff.Replay, out *ff.ReplayResult) (*Op, error) {
 	if err := r.checkReplay(&cmd); err != nil {
 		return nil, named("replay", err)
 	}
-	op := onExecution("replay", cmd.ExecutionID, true, func(e *record.Execution, att *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
+	op := r.onExecution("replay", cmd.ExecutionID, true, func(e *record.Execution, att *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
 		ch, err := lifecycle.Replay(e, att, &cmd, now)
 		if err == nil {
 			*out = ff.ReplayResult{PublicState: ch.Execution.Public}
@@ -53,9 +55,61 @@ func (r Rules) RevokeLease(cmd ff.RevokeLease, out *ff.RevokeResult) (*Op, error
 	if err := r.checkRevoke(&cmd); err != nil {
 		return nil, named("revoke lease", err)
 	}
-	return onExecution("revoke lease", cmd.ExecutionID, true, func(e *record.Execution, att *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
+	return r.onExecution("revoke lease", cmd.ExecutionID, true, func(e *record.Execution, att *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
 		ch, res, err := lifecycle.RevokeLease(e, att, &cmd, now)
 		*out = res
 		return ch, err
+	}), nil
+}
+
+// Block keeps a waiting execution from being claimed.
+func (r Rules) Block(cmd ff.Block) (*Op, error) {
+	if err := r.checkBlock(&cmd); err != nil {
+		return nil, named("block", err)
+	}
+	return r.onExecution("block", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
+		return lifecycle.Block(e, &cmd, now)
+	}), nil
+}
+
+// Unblock lets a blocked execution go on.
+func (r Rules) Unblock(cmd ff.Unblock) (*Op, error) {
+	if err := r.checkUnblock(&cmd); err != nil {
+		return nil, named("unblock", err)
+	}
+	op := r.onExecution("unblock", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
+		return lifecycle.Unblock(e, &cmd, now)
+	})
+	op.Once = true // a repeat finds nothing blocked
+	return op, nil
+}
+
+// ClaimExecution leases a named execution to an operator; out gets the grant.
+func (r Rules) ClaimExecution(cmd ff.ClaimExecution, out *ff.Claimed) (*Op, error) {
+	if err := r.checkClaimExecution(&cmd); err != nil {
+		return nil, named("claim execution", err)
+	}
+	grant := lifecycle.Grant{
+		WorkerID: cmd.WorkerID, WorkerInstanceID: cmd.WorkerInstanceID, LeaseID: ff.NewLeaseID(), AttemptID: ff.NewAttemptID(), TTL: cmd.LeaseTTL,
+	}
+	op := r.onExecution("claim execution", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
+		ch, err := lifecycle.ClaimByOperator(e, grant, cmd.Actor, now)
+		if err == nil {
+			*out = claimed(ch.Execution, ff.Claim{LeaseTTL: cmd.LeaseTTL}, lifecycle.Resumes(e))
+		}
+		return ch, err
+	})
+	op.Once = true // a repeat would find the lease of the first
+	return op, nil
+}
+
+// SetTags adds tags to an execution.
+func (r Rules) SetTags(cmd ff.SetTags) (*Op, error) {
+	if err := r.checkSetTags(&cmd); err != nil {
+		return nil, named("set tags", err)
+	}
+	cmd.Tags = maps.Clone(cmd.Tags) // the commit may outlive the call
+	return r.onExecution("set tags", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
+		return lifecycle.SetTags(e, &cmd, now)
 	}), nil
 }

@@ -46,6 +46,7 @@ func (r Rules) Describe(ctx context.Context, st store.Store, id ff.ExecutionID) 
 		RequiredCapabilities: e.Capabilities, Tags: e.Tags, Policy: e.Policy,
 		CreatedAt: e.CreatedAt, StartedAt: e.StartedAt, CompletedAt: e.CompletedAt,
 		LastTransitionAt: e.LastTransitionAt, LastMutationAt: e.LastMutationAt, DelayUntil: e.DelayUntil,
+		DeadlineAt: e.DeadlineAt, RetainUntil: e.RetainUntil,
 		TotalAttempts: e.TotalAttempts, RetryCount: e.RetryCount, ReclaimCount: e.ReclaimCount, ReplayCount: e.ReplayCount,
 		FailureReason: e.FailureReason, FailureCategory: e.FailureCategory,
 		CancellationReason: e.CancellationReason, CancelledBy: e.CancelledBy,
@@ -65,6 +66,7 @@ func (r Rules) Describe(ctx context.Context, st store.Store, id ff.ExecutionID) 
 		s.Lease = &ff.LeaseSnapshot{
 			LeaseID: e.LeaseID, Epoch: e.Epoch, WorkerID: e.WorkerID, WorkerInstanceID: e.WorkerInstanceID,
 			AcquiredAt: e.LeaseAcquiredAt, RenewedAt: e.LeaseRenewedAt, ExpiresAt: e.LeaseExpiresAt,
+			AttemptEndsAt: e.AttemptEndsAt,
 		}
 	}
 	return s, nil
@@ -118,8 +120,8 @@ func pageOf(after string, limit int) (from, n int, err error) {
 	if n = limit; n == 0 {
 		n = ff.DefaultPage
 	}
-	if n < 1 || n > ff.MaxPage {
-		return 0, 0, invalid("limit", "must be between 1 and 1000")
+	if err := checkLimit(n); err != nil {
+		return 0, 0, err
 	}
 	if after != "" {
 		if from, err = strconv.Atoi(after); err != nil || from < 0 {

@@ -40,7 +40,7 @@ func (r Rules) NewSubmission(cmd ff.Submit) (*Submission, error) {
 		return nil, named("submit", err)
 	}
 	// The commit may outlive the call, and the record the commit: what the caller does with its memory then is its own.
-	cmd.Payload, cmd.Tags = bytes.Clone(cmd.Payload), maps.Clone(cmd.Tags)
+	cmd.Payload, cmd.Tags, cmd.Policy = bytes.Clone(cmd.Payload), maps.Clone(cmd.Tags), cmd.Policy.Normalized()
 	s := &Submission{cmd: cmd}
 	if s.cmd.ID.IsZero() {
 		s.cmd.ID, s.minted = ff.SoloExecutionID(cmd.Lane, r.Partitions), true
@@ -52,7 +52,7 @@ func (r Rules) NewSubmission(cmd ff.Submit) (*Submission, error) {
 }
 
 // Submit creates executions that live on one shard, with their idempotency records if those live there too (withKeys).
-// isKnown tells which routes are registered already. A repeat is answered, not an error.
+// isKnown tells which routes are registered already, and by route 0 which lanes. A repeat is answered, not an error.
 func (r Rules) Submit(list []*Submission, withKeys bool, isKnown func(ff.LaneID, int64) bool) *Op {
 	op := &Op{name: "submit"}
 	op.Partition, op.Order = list[0].cmd.ID.Partition(), orderOf(list[0].cmd.ID)
@@ -65,10 +65,10 @@ func (r Rules) Submit(list []*Submission, withKeys bool, isKnown func(ff.LaneID,
 	op.Assume = func(ff.ExecutionID) (*record.Execution, bool) { return nil, true } // new, until the guard says otherwise
 	op.Decide = func(tx *store.Tx) error {
 		for _, s := range list {
-			if withKeys && s.cmd.IdempotencyKey != "" && !s.reserve(tx, r.Partitions) {
+			if withKeys && s.cmd.IdempotencyKey != "" && !s.reserve(tx, r) {
 				continue
 			}
-			s.create(tx, isKnown)
+			s.create(tx, r, isKnown)
 		}
 		return nil
 	}
@@ -84,7 +84,7 @@ func (r Rules) ReserveKey(s *Submission) *Op {
 	op.Order = uint64(op.Partition.Index)
 	op.Reads.Idempotency = []record.IdempotencyKey{s.key()}
 	op.Decide = func(tx *store.Tx) error {
-		if !s.reserve(tx, r.Partitions) && s.Result.Outcome == ff.Duplicate {
+		if !s.reserve(tx, r) && s.Result.Outcome == ff.Duplicate {
 			s.found = true
 		}
 		return nil
@@ -96,8 +96,9 @@ func (s *Submission) key() record.IdempotencyKey {
 	return record.IdempotencyKey{Namespace: s.cmd.Namespace, Key: s.cmd.IdempotencyKey}
 }
 
-// reserve maps the key to the execution about to be created, or answers from the mapping that is there (I23).
-func (s *Submission) reserve(tx *store.Tx, cfg ff.PartitionConfig) bool {
+// reserve maps the key to the execution about to be created, or answers from the mapping that is there (I23), or refuses
+// what comes too late to be created.
+func (s *Submission) reserve(tx *store.Tx, r Rules) bool {
 	old := tx.Idempotency(s.key())
 	if old != nil && old.ExpiresAt > tx.Now() {
 		s.Result = ff.SubmitResult{ID: old.ExecutionID, Outcome: ff.Duplicate}
@@ -109,16 +110,29 @@ func (s *Submission) reserve(tx *store.Tx, cfg ff.PartitionConfig) bool {
 		}
 		return false
 	}
+	if s.late(tx.Now()) {
+		return false
+	}
+	window := min(s.cmd.Policy.DedupWindowOrDefault(), s.cmd.Policy.RetentionOr(r.retention()))
 	rec := &record.Idempotency{
-		Key: s.key(), Partition: cfg.OfKey(s.cmd.Namespace, s.cmd.IdempotencyKey), ExecutionID: s.cmd.ID, Digest: s.digest,
-		ExpiresAt: tx.Now().Add(ff.IdempotencyWindow),
+		Key: s.key(), Partition: r.Partitions.OfKey(s.cmd.Namespace, s.cmd.IdempotencyKey), ExecutionID: s.cmd.ID, Digest: s.digest,
+		ExpiresAt: tx.Now().Add(window),
 	}
 	tx.PutIdempotency(rec)
 	return true
 }
 
+// late refuses a submission whose deadline has passed. A repeat of one that got through in time is never asked.
+func (s *Submission) late(now ff.Timestamp) bool {
+	if err := lifecycle.CheckDeadline(&s.cmd, now); err != nil {
+		s.Result = ff.SubmitResult{Outcome: ff.Rejected, Err: named("submit", err)}
+		return true
+	}
+	return false
+}
+
 // create writes the execution unless it is there.
-func (s *Submission) create(tx *store.Tx, isKnown func(ff.LaneID, int64) bool) {
+func (s *Submission) create(tx *store.Tx, r Rules, isKnown func(ff.LaneID, int64) bool) {
 	if tx.Execution(s.cmd.ID) != nil {
 		s.Result = ff.SubmitResult{ID: s.cmd.ID, Outcome: ff.Duplicate}
 		if s.minted && !s.found { // nobody else can have it: an earlier try of this call got through
@@ -126,8 +140,14 @@ func (s *Submission) create(tx *store.Tx, isKnown func(ff.LaneID, int64) bool) {
 		}
 		return
 	}
+	if s.late(tx.Now()) {
+		return
+	}
 	e := lifecycle.Submit(&s.cmd, tx.Now())
 	tx.PutExecution(e)
+	if !isKnown(e.Lane, 0) {
+		tx.Register(r.newLane(e, tx.Now()))
+	}
 	if e.Route != 0 && !isKnown(e.Lane, e.Route) {
 		tx.PutRoute(&record.Route{Lane: e.Lane, ID: e.Route, Capabilities: e.Capabilities, Partition: e.ID.Partition()})
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/lifecycle"
 )
 
 func invalid(field, problem string) *ff.Error {
@@ -68,7 +69,7 @@ func (r Rules) checkSubmit(c *ff.Submit) error {
 		ff.ValidateText("payload_encoding", c.PayloadEncoding, ff.MaxNameBytes),
 		ff.ValidateText("idempotency_key", c.IdempotencyKey, ff.MaxNameBytes),
 		checkBytes("payload", c.Payload, ff.MaxPayloadBytes), ff.ValidateTags(c.Tags), c.Policy.Validate(),
-		checkSpan("delay", c.Delay, 0, maxSpan), checkInstant("delay_until", c.DelayUntil),
+		checkSpan("delay", c.Delay, 0, maxSpan), checkInstant("delay_until", c.DelayUntil), checkInstant("deadline", c.Deadline),
 	); err != nil {
 		return err
 	}
@@ -82,15 +83,6 @@ func (r Rules) checkSubmit(c *ff.Submit) error {
 		if err := r.checkID(c.ID); err != nil {
 			return err
 		}
-	}
-	if needed := c.Policy.Capabilities(); len(needed) > 0 {
-		sorted, err := ff.NormalizeCapabilities("required", needed)
-		if err != nil {
-			return err
-		}
-		p := *c.Policy
-		p.Routing = &ff.RoutingRequirements{RequiredCapabilities: sorted}
-		c.Policy = &p
 	}
 	return nil
 }
@@ -116,7 +108,8 @@ func (r Rules) CheckClaim(c *ff.Claim) error {
 	}
 	c.Capabilities = sorted
 	return named("claim", firstError(
-		c.WorkerID.Validate(), c.WorkerInstanceID.Validate(), checkSpan("wait", c.Wait, 0, ff.MaxClaimWait),
+		c.WorkerID.Validate(), c.WorkerInstanceID.Validate(),
+		ff.ValidateText("request_id", c.RequestID, ff.MaxNameBytes), checkSpan("wait", c.Wait, 0, ff.MaxClaimWait),
 		checkSpan("lease_ttl", c.LeaseTTL, ff.MinLeaseTTL, ff.MaxLeaseTTL),
 	))
 }
@@ -175,7 +168,10 @@ func (r Rules) checkDelay(c *ff.Delay) error {
 
 func (r Rules) checkCancel(c *ff.Cancel) error {
 	c.Source = cmp.Or(c.Source, ff.SourceOperatorOverride)
-	return firstError(r.checkID(c.ExecutionID), ff.ValidateText("reason", c.Reason, ff.MaxReasonBytes), checkSource(c.Source))
+	return firstError(
+		r.checkID(c.ExecutionID), ff.ValidateText("reason", c.Reason, ff.MaxReasonBytes), checkSource(c.Source),
+		ff.ValidateText("actor", c.Actor, ff.MaxNameBytes),
+	)
 }
 
 func (r Rules) checkChangePriority(c *ff.ChangePriority) error {
@@ -195,6 +191,51 @@ func (r Rules) checkRevoke(c *ff.RevokeLease) error {
 		ff.ValidateText("expected_lease_id", c.ExpectedLeaseID, ff.MaxNameBytes),
 		ff.ValidateText("worker_instance_id", string(c.WorkerInstanceID), ff.MaxNameBytes),
 	)
+}
+
+func (r Rules) checkBlock(c *ff.Block) error {
+	c.Reason = cmp.Or(c.Reason, ff.PausedByOperator)
+	return firstError(
+		r.checkID(c.ExecutionID), checkReason("reason", c.Reason, lifecycle.CanBlock), ff.ValidateText("detail", c.Detail, ff.MaxReasonBytes),
+		ff.ValidateText("actor", c.Actor, ff.MaxNameBytes),
+	)
+}
+
+func (r Rules) checkUnblock(c *ff.Unblock) error {
+	c.ExpectedReason = cmp.Or(c.ExpectedReason, ff.PausedByOperator)
+	return firstError(
+		r.checkID(c.ExecutionID), checkReason("expected_reason", c.ExpectedReason, lifecycle.CanUnblock),
+		ff.ValidateText("actor", c.Actor, ff.MaxNameBytes),
+	)
+}
+
+func checkReason(field string, reason ff.BlockingReason, ok func(ff.BlockingReason) bool) error {
+	if ok(reason) {
+		return nil
+	}
+	return &ff.Error{
+		Code: ff.CodeInvalidBlockReason, Detail: fmt.Sprintf("%s %.40q is no reason to block an execution", field, reason),
+		Attrs: map[string]string{"field": field},
+	}
+}
+
+func (r Rules) checkClaimExecution(c *ff.ClaimExecution) error {
+	c.WorkerID, c.WorkerInstanceID = cmp.Or(c.WorkerID, "operator"), cmp.Or(c.WorkerInstanceID, "operator")
+	c.LeaseTTL = cmp.Or(c.LeaseTTL, ff.DefaultLeaseTTL)
+	return firstError(
+		r.checkID(c.ExecutionID), c.WorkerID.Validate(), c.WorkerInstanceID.Validate(),
+		checkSpan("lease_ttl", c.LeaseTTL, ff.MinLeaseTTL, ff.MaxLeaseTTL), ff.ValidateText("actor", c.Actor, ff.MaxNameBytes),
+	)
+}
+
+func (r Rules) checkSetTags(c *ff.SetTags) error {
+	if err := r.checkID(c.ExecutionID); err != nil {
+		return err
+	}
+	if len(c.Tags) == 0 {
+		return invalid("tags", "is empty; give at least one")
+	}
+	return ff.ValidateTags(c.Tags)
 }
 
 func checkSource(s ff.Source) error { return ff.ValidateName("source", string(s)) }

@@ -28,6 +28,7 @@ type bench struct {
 	*testing.T
 	*Scheduler
 	store *tapped
+	rules ops.Rules
 	group *loop.Group
 }
 
@@ -61,8 +62,10 @@ func inBubble(t *testing.T, shards int, test func(b *bench)) {
 		b := &bench{T: t, group: loop.NewGroup(context.Background())}
 		b.store = &tapped{Store: memory.New(memory.Config{Shards: shards})}
 		cm := commit.New(b.store, wall, nil)
-		rules := ops.Rules{Partitions: ff.DefaultPartitions()}
-		b.Scheduler = New(b.store, rules, cm, wall, slog.New(slog.DiscardHandler), b.group, Config{Poll: poll})
+		b.rules = ops.Rules{Partitions: ff.DefaultPartitions(), Home: func(p ff.Partition) ff.Partition {
+			return b.store.Shards()[b.store.Shard(p)]
+		}}
+		b.Scheduler = New(b.store, b.rules, cm, wall, slog.New(slog.DiscardHandler), b.group, Config{Poll: poll})
 		defer cm.Close(context.Background())
 		defer b.group.Close()
 		test(b)
@@ -72,16 +75,15 @@ func inBubble(t *testing.T, shards int, test func(b *bench)) {
 // submit stores work behind the scheduler's back, as another process would.
 func (b *bench) submit(lane ff.LaneID, kind string, capabilities ...string) {
 	b.Helper()
-	rules := ops.Rules{Partitions: ff.DefaultPartitions()}
 	cmd := ff.Submit{Lane: lane, Kind: kind}
 	if len(capabilities) > 0 {
 		cmd.Policy = &ff.Policy{Routing: &ff.RoutingRequirements{RequiredCapabilities: capabilities}}
 	}
-	sub, err := rules.NewSubmission(cmd)
+	sub, err := b.rules.NewSubmission(cmd)
 	if err != nil {
 		b.Fatal(err)
 	}
-	op := rules.Submit([]*ops.Submission{sub}, true, func(ff.LaneID, int64) bool { return false })
+	op := b.rules.Submit([]*ops.Submission{sub}, true, func(ff.LaneID, int64) bool { return false })
 	if err := b.store.Store.Apply(b.Context(), []*store.Unit{&op.Unit}); err != nil || op.Outcome() != nil {
 		b.Fatal(err, op.Outcome())
 	}

@@ -3,13 +3,11 @@ package sched
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/loop"
 	"github.com/flowfabric/flowfabric/internal/ops"
-	"github.com/flowfabric/flowfabric/store"
 )
 
 // waiter is one claim that waits in a pool.
@@ -17,135 +15,171 @@ type waiter struct {
 	want ops.Want
 	err  error
 	done chan struct{}
-	gone bool // it has stopped waiting; guarded by the pool
+	gone bool // it has stopped waiting
 }
 
-// pool serves the claims of one set of lanes and capabilities. Its goroutine lives while claims wait.
+// pool serves the claims of one set of lanes and capabilities. Its goroutine lives while claims wait. All but what is its
+// goroutine's own is guarded by the scheduler's lock.
 type pool struct {
-	s            *Scheduler
-	lanes        []flowfabric.LaneID
-	capabilities []string
-	hint         *loop.Wakeup
-	// Of the goroutine alone:
-	turn uint64 // counts scans: rotates lanes, shards and commit queues
-	more bool   // the last scan did not exhaust what is ready
+	s       *Scheduler
+	sources []source
+	hint    *loop.Wakeup
 
-	mu struct {
-		sync.Mutex
-		waiting []*waiter // in order of arrival
-		serving []*waiter // taken into the pass that is under way
-		running bool
-		// empty: the last pass found nothing and nothing has woken the pool since. A claim that is willing to wait then
-		// need not look again: the next poll or wake-up will.
-		empty bool
-	}
+	waiting []*waiter // in order of arrival
+	serving []*waiter // taken into the pass that is under way
+	running bool
+	asleep  bool // it is among the sleepers of its lanes
+	// look: a claim wants an answer now, so that what is not marked is not known to be absent.
+	look bool
+
+	// Of the goroutine alone:
+	turn uint64 // counts scans: rotates shards, windows and commit queues
+	more bool   // the last scan gave all that was asked for
 }
 
+// source is a lane a pool claims from.
+type source struct {
+	lane    *lane
+	offer   *offer
+	credits []int // standing among the pool's lanes, by shard
+}
+
+// join puts a waiter into the pool and sees to it that it is served. The lock is held.
 func (p *pool) join(w *waiter) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.mu.running && !p.s.group.Go(p.run) {
+	if !p.running && !p.s.group.Go(p.run) {
 		w.err = closed(nil)
 		close(w.done)
 		return
 	}
-	p.mu.running = true
-	p.mu.waiting = append(p.mu.waiting, w)
+	p.running = true
+	p.waiting = append(p.waiting, w)
 	if w.want.Claim.Wait == 0 {
-		p.mu.empty = false // it wants an answer now
+		p.look = true
 	}
-	if !p.mu.empty {
-		p.hint.Wake()
+	if p.open(p.s.clock.Now()) {
+		p.rouse()
 	}
 }
 
 // leave withdraws a waiter, unless a pass is serving it: then the end of that pass is its answer.
 func (p *pool) leave(w *waiter) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
 	w.gone = true
-	i := slices.Index(p.mu.waiting, w)
+	i := slices.Index(p.waiting, w)
 	if i < 0 {
 		return false
 	}
-	p.mu.waiting = slices.Delete(p.mu.waiting, i, i+1)
-	if len(p.mu.waiting) == 0 {
-		p.hint.Wake() // let the goroutine end
+	p.waiting = slices.Delete(p.waiting, i, i+1)
+	if len(p.waiting) == 0 {
+		p.rouse() // let the goroutine end
 	}
 	return true
 }
 
-func (p *pool) wake() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.mu.empty = false
+// rouse makes the goroutine look. The lock is held.
+func (p *pool) rouse() {
+	p.wakeUp()
 	p.hint.Wake()
 }
 
-func (p *pool) idle() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return !p.mu.running
+// wakeUp takes the pool from among the sleepers. The lock is held.
+func (p *pool) wakeUp() {
+	if p.asleep {
+		p.asleep = false
+		for _, src := range p.sources {
+			delete(src.lane.sleepers, p)
+		}
+	}
+}
+
+// open reports whether there may be work. The lock is held.
+func (p *pool) open(now time.Time) bool {
+	if p.look {
+		return true
+	}
+	for _, src := range p.sources {
+		if src.lane.open(src.offer, now) {
+			return true
+		}
+	}
+	return false
 }
 
 // run serves passes while anybody waits.
 func (p *pool) run(ctx context.Context) {
-	wait := time.Duration(0)
-	if p.known() {
-		wait = loop.Jitter(p.s.cfg.Poll)
-	}
-	for {
-		if wait > 0 && !loop.Sleep(ctx, p.s.clock, wait, p.hint.C()) {
-			p.abort(ctx)
-			return
-		}
-		if !p.begin() {
-			return
-		}
-		var err error
-		wait, err = p.pass(ctx)
+	for p.rest(ctx) {
+		err := p.pass(ctx)
 		if err != nil && ctx.Err() != nil {
 			err = closed(context.Cause(ctx))
 		} else if err != nil {
-			p.s.log.WarnContext(ctx, "claim did not succeed", "lanes", p.lanes, "error", err)
+			p.s.log.WarnContext(ctx, "claim did not succeed", "lanes", p.names(), "error", err)
 		}
 		p.end(err)
 	}
 }
 
-// known reports whether there is reason to believe that nothing is ready.
-func (p *pool) known() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.mu.empty
+// rest sleeps while nothing is to be had and takes the waiters of the next pass. It reports false when the goroutine is to
+// end, because nobody waits or the scheduler closes.
+func (p *pool) rest(ctx context.Context) bool {
+	for {
+		next, sleep := p.begin()
+		switch {
+		case next:
+			return true
+		case sleep <= 0:
+			return false
+		case !loop.Sleep(ctx, p.s.clock, sleep, p.hint.C()):
+			p.abort(ctx)
+			return false
+		}
+	}
 }
 
-// begin takes the waiters of the next pass, as many as one query can serve. It ends the goroutine when there are none.
-func (p *pool) begin() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.mu.waiting) == 0 {
-		p.mu.running = false
-		return false
+// begin takes as many waiters as one query can serve, if there is anything to be had. Else it says for how long to sleep; 0:
+// nobody is left to serve.
+func (p *pool) begin() (next bool, sleep time.Duration) {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	p.wakeUp()
+	if len(p.waiting) == 0 {
+		p.running, p.look = false, false
+		p.s.handOver(p)
+		return false, 0
+	}
+	now := p.s.clock.Now()
+	until := now.Add(p.s.cfg.Poll)
+	for _, src := range p.sources {
+		if l := src.lane; l.staleAt == 0 && !now.Before(l.surveyBy) {
+			l.staleAt = p.s.tick()
+		} else if at := l.restUntil(now); at.Before(until) {
+			until = at
+		}
+	}
+	if !p.open(now) {
+		p.asleep = true
+		for _, src := range p.sources {
+			src.lane.sleepers[p] = struct{}{}
+		}
+		return false, max(until.Sub(now), time.Millisecond)
 	}
 	n, total := 0, 0
-	for n < len(p.mu.waiting) && total < flowfabric.MaxClaim {
-		total += p.mu.waiting[n].want.Claim.Max
+	for n < len(p.waiting) && total < flowfabric.MaxClaim {
+		total += p.waiting[n].want.Claim.Max
 		n++
 	}
-	p.mu.serving = slices.Clone(p.mu.waiting[:n])
-	p.mu.waiting = slices.Delete(p.mu.waiting, 0, n)
-	p.mu.empty = true // until a wake-up, or the pass, says otherwise
-	return true
+	p.serving = slices.Clone(p.waiting[:n])
+	p.waiting = slices.Delete(p.waiting, 0, n)
+	return true, 0
 }
 
 // end answers the waiters that got something, those that would not wait or have stopped waiting, and on an error all the
 // others too. Else these wait on, in front of those that came later.
 func (p *pool) end(err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
 	var again []*waiter
-	for _, w := range p.mu.serving {
+	for _, w := range p.serving {
 		if err == nil && len(w.want.Got) == 0 && w.want.Claim.Wait > 0 && !w.gone {
 			again = append(again, w)
 			continue
@@ -155,145 +189,43 @@ func (p *pool) end(err error) {
 		}
 		close(w.done)
 	}
-	p.mu.serving = nil
-	p.mu.waiting = append(again, p.mu.waiting...)
-	if err != nil {
-		p.mu.empty = false
-	}
+	p.serving = nil
+	p.waiting = append(again, p.waiting...)
 }
 
 // abort answers everybody when the engine closes.
 func (p *pool) abort(ctx context.Context) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, w := range p.mu.waiting {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	p.wakeUp()
+	for _, w := range p.waiting {
 		w.err = closed(context.Cause(ctx))
 		close(w.done)
 	}
-	p.mu.waiting = nil
-	p.mu.running = false
+	p.waiting, p.running = nil, false
+}
+
+// offerOn returns what the pool can serve on one of its lanes. The lock is held.
+func (p *pool) offerOn(l *lane) *offer {
+	for _, src := range p.sources {
+		if src.lane == l {
+			return src.offer
+		}
+	}
+	return &offer{}
+}
+
+// serves reports whether the pool can serve a route of one of its lanes. The lock is held.
+func (p *pool) serves(l *lane, n int) bool { return p.offerOn(l).routes.has(n) }
+
+func (p *pool) names() []flowfabric.LaneID {
+	names := make([]flowfabric.LaneID, len(p.sources))
+	for i, src := range p.sources {
+		names[i] = src.lane.name
+	}
+	return names
 }
 
 func closed(cause error) error {
 	return &flowfabric.Error{Code: flowfabric.CodeUnavailable, Op: "claim", Detail: "the engine is closed", Err: cause}
-}
-
-// pass looks for work for the waiters being served, and returns how long to wait before the next look.
-func (p *pool) pass(ctx context.Context) (time.Duration, error) {
-	wants := make([]*ops.Want, len(p.mu.serving)) // only this goroutine writes serving
-	for i, w := range p.mu.serving {
-		wants[i] = &w.want
-	}
-	for {
-		found, err := p.scan(ctx, wants)
-		switch {
-		case found && p.more:
-			p.wake()
-			return 0, err
-		case err != nil:
-			return 0, err
-		case found:
-			return loop.Jitter(p.s.cfg.Poll), nil
-		}
-		fresh, retry, err := p.s.routes.refresh(ctx, p.lanes, p.capabilities)
-		switch {
-		case err != nil:
-			return 0, err
-		case fresh: // work may wait on a route that was not asked for
-		case retry > 0:
-			return retry, nil
-		default:
-			return loop.Jitter(p.s.cfg.Poll), nil
-		}
-	}
-}
-
-// scan asks shard by shard until every want has something, each time beginning with the next shard. found says whether
-// any want got something, also when a later shard failed; p.more, whether there may be more than was found.
-func (p *pool) scan(ctx context.Context, wants []*ops.Want) (found bool, err error) {
-	shards := p.s.st.Shards()
-	p.turn++
-	hungry := slices.Clone(wants)
-	visited := 0
-	for i := range shards {
-		shard := shards[(p.turn+uint64(i))%uint64(len(shards))]
-		err = p.claim(ctx, shard, p.turn/uint64(len(shards)), hungry)
-		visited++
-		hungry = slices.DeleteFunc(hungry, func(w *ops.Want) bool { return len(w.Got) > 0 })
-		if err != nil || len(hungry) == 0 {
-			break
-		}
-	}
-	asked, got := 0, 0
-	for _, w := range wants {
-		asked += w.Claim.Max
-		got += len(w.Got)
-	}
-	p.more = err != nil || visited < len(shards) || got >= min(asked, flowfabric.MaxClaim)
-	return len(hungry) < len(wants), err
-}
-
-// claim runs one claim unit on a shard, over the lanes from the given one on. Lanes rotate once all shards have been
-// first, so that each lane comes first on each shard.
-func (p *pool) claim(ctx context.Context, shard flowfabric.Partition, first uint64, wants []*ops.Want) error {
-	lanes := make([]ops.LaneRoutes, 0, len(p.lanes))
-	for i := range p.lanes {
-		lane := p.lanes[(first+uint64(i))%uint64(len(p.lanes))]
-		lanes = append(lanes, ops.LaneRoutes{Lane: lane, Routes: p.s.routes.served(lane, p.capabilities)})
-	}
-	queues := 1
-	if p.more { // a backlog
-		queues = p.s.st.Lanes()
-	}
-	parts := shares(wants, queues)
-	units := make([]*store.Unit, len(parts))
-	claims := make([]*ops.Op, len(parts))
-	for i, part := range parts {
-		claims[i] = p.s.rules.Claim(shard, p.turn+uint64(i), lanes, part)
-		units[i] = &claims[i].Unit
-	}
-	// Not cut short: until the units have their outcome, nobody else may look at what the waiters got.
-	if err := p.s.commit.Do(context.WithoutCancel(ctx), units...); err != nil {
-		return err
-	}
-	var err error
-	for i, op := range claims {
-		if partErr := op.Outcome(); partErr != nil {
-			err = partErr
-			continue
-		}
-		collect(wants, parts[i])
-	}
-	return err
-}
-
-// bigClaim is from how many executions on a claim is cut up for all queues that commit, so that none is kept waiting.
-const bigClaim = 100
-
-// shares cuts wants into up to n lists that can be claimed side by side, each with its share of every want.
-func shares(wants []*ops.Want, n int) [][]*ops.Want {
-	total := 0
-	for _, w := range wants {
-		total += w.Claim.Max
-	}
-	if total < bigClaim {
-		n = 1
-	}
-	parts := make([][]*ops.Want, max(1, n))
-	for i := range parts {
-		parts[i] = make([]*ops.Want, len(wants))
-		for j, w := range wants {
-			share := *w
-			share.Claim.Max = w.Claim.Max*(i+1)/len(parts) - w.Claim.Max*i/len(parts)
-			parts[i][j] = &share
-		}
-	}
-	return parts
-}
-
-// collect gives each want what its share got.
-func collect(wants, part []*ops.Want) {
-	for i, w := range wants {
-		w.Got = append(w.Got, part[i].Got...)
-	}
 }

@@ -1,11 +1,16 @@
 // Package sched is the claim path. Claims of one process that ask for the same lanes and offer the same capabilities wait
-// in one pool; a pool serves all of them with one query and one commit. A wake-up makes a pool look; a poll is the truth.
+// in one pool; a pool serves all of them with one query and one commit.
+//
+// What may be claimed is kept as marks: this process marks a route of a lane when it commits work for it, and takes the
+// mark away when a claim has found nothing more there. So a pool asks only for routes that may have work, however many it
+// could serve, and sleeps while there are none; a commit wakes one pool that can serve what it made ready. Marks are hints.
+// The store tells which routes have work (a survey): when another process says that a lane has changed, and in any case
+// once a poll.
 package sched
 
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,6 +21,7 @@ import (
 	"github.com/flowfabric/flowfabric/internal/loop"
 	"github.com/flowfabric/flowfabric/internal/ops"
 	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
 )
 
 // Config of a [Scheduler].
@@ -33,25 +39,38 @@ type Scheduler struct {
 	log    *slog.Logger
 	cfg    Config
 	group  *loop.Group
-	routes *routes
 	mu     struct {
 		sync.Mutex
 		pools map[string]*pool
+		lanes map[flowfabric.LaneID]*lane
+		// count orders marks and the queries that may or may not have seen what they tell of.
+		count uint64
+		// requests are the repeatable claims that are under way.
+		requests map[requestKey]chan struct{}
 	}
 }
 
 // New returns a scheduler whose pools run in group.
 func New(st store.Store, rules ops.Rules, cm *commit.Committer, c clock.Clock, log *slog.Logger, group *loop.Group, cfg Config) *Scheduler {
-	s := &Scheduler{st: st, rules: rules, commit: cm, clock: c, log: log, cfg: cfg, group: group, routes: newRoutes(st, c)}
+	s := &Scheduler{st: st, rules: rules, commit: cm, clock: c, log: log, cfg: cfg, group: group}
 	s.mu.pools = make(map[string]*pool)
+	s.mu.lanes = make(map[flowfabric.LaneID]*lane)
+	s.mu.requests = make(map[requestKey]chan struct{})
+	s.mu.count = 1
 	return s
 }
 
 // Claim answers a validated claim: up to cmd.Max executions, or none when nothing came within cmd.Wait.
 func (s *Scheduler) Claim(ctx context.Context, cmd flowfabric.Claim) ([]flowfabric.Claimed, error) {
+	if cmd.RequestID != "" {
+		return s.claimAgain(ctx, cmd)
+	}
+	return s.claim(ctx, cmd)
+}
+
+func (s *Scheduler) claim(ctx context.Context, cmd flowfabric.Claim) ([]flowfabric.Claimed, error) {
 	w := &waiter{want: ops.Want{Claim: cmd}, done: make(chan struct{})}
-	p := s.pool(cmd)
-	p.join(w)
+	p := s.join(w)
 	var timeout <-chan time.Time
 	if cmd.Wait > 0 {
 		t := s.clock.NewTimer(cmd.Wait)
@@ -101,52 +120,193 @@ func (s *Scheduler) release(got []flowfabric.Claimed) {
 	})
 }
 
-// Wake makes the claims that wait for a lane look now; an empty lane wakes all.
-func (s *Scheduler) Wake(lane flowfabric.LaneID) {
+// Committed takes in what this process has committed: routes and lanes that are registered now, work that is ready, slots
+// that are free.
+func (s *Scheduler) Committed(written []*record.Execution) {
+	if len(written) == 0 {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, p := range s.mu.pools {
-		if lane == "" || slices.Contains(p.lanes, lane) {
-			p.wake()
+	for _, e := range written {
+		l := s.lane(e.Lane)
+		l.used = true
+		n := l.learn(e.Route, e.Capabilities)
+		shard := s.st.Shard(e.ID.Partition())
+		if e.Ready {
+			s.mark(l, shard, n)
+		}
+		if f := &l.shards[shard]; !e.Slot && f.settings != nil && f.settings.MaxConcurrency > 0 {
+			f.heldUntil = time.Time{}
+			s.wakeFor(l, shard)
 		}
 	}
 }
 
-// Known reports whether a route is registered, as far as this process has seen.
-func (s *Scheduler) Known(lane flowfabric.LaneID, route int64) bool {
-	return s.routes.known(lane, route)
+// Changed says that the settings of a lane were changed.
+func (s *Scheduler) Changed(name flowfabric.LaneID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lane(name)
+	l.release()
+	for p := range l.sleepers {
+		p.rouse()
+	}
 }
 
-// Learn notes a route that was committed.
-func (s *Scheduler) Learn(lane flowfabric.LaneID, route int64, capabilities []string) {
-	s.routes.learn(lane, route, capabilities)
+// Wake says that another process has made work of a lane ready; an empty lane means any.
+func (s *Scheduler) Wake(name flowfabric.LaneID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.mu.lanes {
+		if name == "" || name == l.name {
+			l.staleAt = s.tick()
+			l.release()
+			rouseOne(l)
+		}
+	}
+}
+
+// Known reports whether a route is registered, as far as this process has seen; route 0: whether the lane is.
+func (s *Scheduler) Known(name flowfabric.LaneID, route int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, ok := s.mu.lanes[name]
+	if !ok || !l.used {
+		return false
+	}
+	_, ok = l.numbers[route]
+	return ok
+}
+
+// tick counts on. The lock is held.
+func (s *Scheduler) tick() uint64 {
+	s.mu.count++
+	return s.mu.count
+}
+
+// lane returns what is known of a lane. The lock is held.
+func (s *Scheduler) lane(name flowfabric.LaneID) *lane {
+	l, ok := s.mu.lanes[name]
+	if !ok {
+		l = newLane(name, len(s.st.Shards()))
+		s.mu.lanes[name] = l
+	}
+	return l
+}
+
+// mark notes that a route may have work and wakes one pool that can serve it, if one sleeps. A pool that is awake looks at
+// the marks before it sleeps. The lock is held.
+func (s *Scheduler) mark(l *lane, shard, n int) {
+	l.mark(shard, n, s.tick())
+	for p := range l.sleepers {
+		if p.serves(l, n) {
+			p.rouse()
+			return
+		}
+	}
+}
+
+// markAll is mark on every shard.
+func (s *Scheduler) markAll(l *lane, n int) {
+	for shard := range l.shards {
+		s.mark(l, shard, n)
+	}
+}
+
+// wakeFor wakes one pool that can serve what is marked on a shard of a lane. The lock is held.
+func (s *Scheduler) wakeFor(l *lane, shard int) {
+	for p := range l.sleepers {
+		if o := p.offerOn(l); l.shards[shard].ready.meets(o.routes) {
+			p.rouse()
+			return
+		}
+	}
+}
+
+// handOver wakes pools for what a pool leaves behind that nobody waits in any more: it may have been woken alone for it.
+// The lock is held.
+func (s *Scheduler) handOver(from *pool) {
+	for _, src := range from.sources {
+		l := src.lane
+		if l.staleAt != 0 {
+			rouseOne(l)
+		}
+		for i := range l.shards {
+			if len(l.sleepers) == 0 {
+				break
+			}
+			left := l.shards[i].ready.and(src.offer.routes)
+			for p := range l.sleepers {
+				if o := p.offerOn(l); left.meets(o.routes) {
+					left.subtract(o.routes)
+					p.rouse()
+				}
+			}
+		}
+	}
+}
+
+// rouseOne wakes any of the pools that sleep on a lane. The lock is held.
+func rouseOne(l *lane) {
+	for p := range l.sleepers {
+		p.rouse()
+		return
+	}
 }
 
 // maxPools bounds the idle pools that are kept; what they remember is only a short cut.
 const maxPools = 1000
 
-// pool returns the pool of a claim's lanes and capabilities.
-func (s *Scheduler) pool(cmd flowfabric.Claim) *pool {
-	var key strings.Builder
-	for _, lane := range cmd.Lanes {
-		key.WriteString(string(lane))
-		key.WriteByte(0)
+// join puts a waiter into the pool of its lanes and capabilities.
+func (s *Scheduler) join(w *waiter) *pool {
+	cmd := &w.want.Claim
+	var text strings.Builder
+	for _, name := range cmd.Lanes {
+		text.WriteString(string(name))
+		text.WriteByte(0)
 	}
-	key.WriteByte(0)
-	key.WriteString(strings.Join(cmd.Capabilities, ","))
+	text.WriteByte(0)
+	text.WriteString(strings.Join(cmd.Capabilities, ","))
+	key := text.String()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p, ok := s.mu.pools[key.String()]; ok {
-		return p
+	p, ok := s.mu.pools[key]
+	if !ok {
+		s.dropIdle()
+		p = s.newPool(cmd)
+		s.mu.pools[key] = p
 	}
-	if len(s.mu.pools) >= maxPools {
-		for k, p := range s.mu.pools {
-			if p.idle() {
-				delete(s.mu.pools, k)
+	p.join(w)
+	return p
+}
+
+// dropIdle makes room for a new pool. The lock is held.
+func (s *Scheduler) dropIdle() {
+	if len(s.mu.pools) < maxPools {
+		return
+	}
+	for key, p := range s.mu.pools {
+		if !p.running {
+			delete(s.mu.pools, key)
+			for _, src := range p.sources {
+				src.lane.drop(src.offer)
 			}
 		}
 	}
-	p := &pool{s: s, lanes: slices.Clone(cmd.Lanes), capabilities: cmd.Capabilities, hint: loop.NewWakeup()}
-	s.mu.pools[key.String()] = p
+}
+
+// newPool makes the pool of a claim's lanes, each once, and capabilities. The lock is held.
+func (s *Scheduler) newPool(cmd *flowfabric.Claim) *pool {
+	p := &pool{s: s, hint: loop.NewWakeup()}
+	seen := make(map[flowfabric.LaneID]bool, len(cmd.Lanes))
+	for _, name := range cmd.Lanes {
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		l := s.lane(name)
+		p.sources = append(p.sources, source{lane: l, offer: l.offerOf(cmd.Capabilities), credits: make([]int, len(l.shards))})
+	}
 	return p
 }

@@ -5,7 +5,11 @@
 // It imports the vocabulary and the records, no driver.
 package sqlstore
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/flowfabric/flowfabric"
+)
 
 // Kind is the type of a column. A value is NULL where its Write says so.
 type Kind uint8
@@ -70,7 +74,7 @@ func (t *Table[R]) Names(prefix string) string {
 	return strings.Join(names, ", ")
 }
 
-// ColumnSet is a set of columns of one table, by position.
+// ColumnSet is a set of columns of one table, by position. A table has at most 64.
 type ColumnSet uint64
 
 // Has reports whether column i is in the set.
@@ -189,10 +193,63 @@ func optionalBlob[R any](name string, field func(*R) *[]byte) Column[R] {
 	}
 }
 
+// boolean maps a field to a column that is never NULL.
+func boolean[R any](name string, field func(*R) *bool) Column[R] {
+	return Column[R]{
+		Name: name, Kind: Bool,
+		Write:   func(r *R, w Writer) { w.Bool(*field(r)) },
+		Read:    func(r *R, v Reader) { *field(r) = v.Bool() },
+		Changed: func(a, b *R) bool { return *field(a) != *field(b) },
+	}
+}
+
+// uuidOf maps the bare UUID of an execution's id. An event that is of no execution has the nil UUID.
+func uuidOf[R any](name string, field func(*R) *flowfabric.ExecutionID) Column[R] {
+	return Column[R]{
+		Name: name, Kind: UUID,
+		Write: func(r *R, w Writer) { w.UUID(field(r).UUID()) },
+		Read: func(r *R, v Reader) {
+			id := field(r)
+			*id = flowfabric.ExecutionIDFrom(id.Partition().Index, v.UUID())
+		},
+		Changed: func(a, b *R) bool { return field(a).UUID() != field(b).UUID() },
+	}
+}
+
+// partitionOf maps the partition of an execution's id.
+func partitionOf[R any](name string, field func(*R) *flowfabric.ExecutionID) Column[R] {
+	return Column[R]{
+		Name: name, Kind: Int16,
+		Write: func(r *R, w Writer) { w.Int(int64(field(r).Partition().Index)) },
+		Read: func(r *R, v Reader) {
+			id := field(r)
+			*id = flowfabric.ExecutionIDFrom(uint16(v.Int()), id.UUID())
+		},
+		Changed: func(a, b *R) bool { return field(a).Partition() != field(b).Partition() },
+	}
+}
+
+// home maps the partition a record lives on, for records that are not of an execution.
+func home[R any](field func(*R) *flowfabric.Partition) Column[R] {
+	return Column[R]{
+		Name: "partition_key", Kind: Int16,
+		Write: func(r *R, w Writer) { w.Int(int64(field(r).Index)) },
+		Read: func(r *R, v Reader) {
+			*field(r) = flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: uint16(v.Int())}
+		},
+	}
+}
+
 // fixed marks columns that are written once, with the row.
 func fixed[R any](cols ...Column[R]) []Column[R] {
 	for i := range cols {
 		cols[i].Changed = nil
 	}
 	return cols
+}
+
+// updatable marks a column that is only inserted as one that is written again when changed says so.
+func updatable[R any](c Column[R], changed func(a, b *R) bool) Column[R] {
+	c.Changed = changed
+	return c
 }

@@ -2,9 +2,9 @@ package sqlstore
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/store/record"
@@ -12,34 +12,22 @@ import (
 
 type execution = record.Execution
 
+func executionID(e *execution) *flowfabric.ExecutionID { return &e.ID }
+
 // Executions is ff_exec_core. Its first columns are the ones chapter 30.14 binds; the rest is ours. The index entries
-// Ready and DueAt stand for are kept in ff_ready and ff_due.
+// Ready, DueAt, RetainUntil and Slot stand for are kept in ff_ready, ff_due, ff_retention and ff_lane_slot.
 var Executions = Table[execution]{Name: "ff_exec_core", Keys: 2, Columns: slices.Concat(
 	fixed(
-		Column[execution]{
-			Name: "partition_key", Kind: Int16,
-			Write: func(e *execution, w Writer) { w.Int(int64(e.ID.Partition().Index)) },
-			Read:  func(e *execution, v Reader) { e.ID = flowfabric.ExecutionIDFrom(uint16(v.Int()), e.ID.UUID()) },
-		},
-		Column[execution]{
-			Name: "execution_id", Kind: UUID,
-			Write: func(e *execution, w Writer) { w.UUID(e.ID.UUID()) },
-			Read:  func(e *execution, v Reader) { e.ID = flowfabric.ExecutionIDFrom(e.ID.Partition().Index, v.UUID()) },
-		},
+		partitionOf("partition_key", executionID),
+		uuidOf("execution_id", executionID),
 		text("lane_id", func(e *execution) *flowfabric.LaneID { return &e.Lane }),
 		optionalText("namespace", "", func(e *execution) *flowfabric.Namespace { return &e.Namespace }),
 		optionalText("execution_kind", "", func(e *execution) *string { return &e.Kind }),
 		optionalText("creator_identity", "", func(e *execution) *string { return &e.Creator }),
 		optionalBlob("payload", func(e *execution) *[]byte { return &e.Payload }),
 		optionalText("payload_encoding", "", func(e *execution) *string { return &e.PayloadEncoding }),
-		Column[execution]{
-			Name: "required_capabilities", Kind: List,
-			Write: func(e *execution, w Writer) { w.Text(strings.Join(e.Capabilities, ",")) },
-			Read:  func(e *execution, v Reader) { e.Capabilities = splitList(v.Text()) },
-		},
+		list("required_capabilities", List, func(e *execution) *[]string { return &e.Capabilities }),
 		integer("route", Int64, func(e *execution) *int64 { return &e.Route }),
-		jsonColumn("tags", func(e *execution) *map[string]string { return &e.Tags },
-			func(m map[string]string) bool { return len(m) == 0 }),
 		jsonColumn("policy", func(e *execution) **flowfabric.Policy { return &e.Policy },
 			func(p *flowfabric.Policy) bool { return p == nil }),
 		integer("created_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.CreatedAt }),
@@ -54,15 +42,20 @@ var Executions = Table[execution]{Name: "ff_exec_core", Keys: 2, Columns: slices
 		optionalText("terminal_outcome", flowfabric.OutcomeNone, func(e *execution) *flowfabric.Outcome { return &e.State.Outcome }),
 		text("attempt_state", func(e *execution) *flowfabric.AttemptState { return &e.State.AttemptState }),
 		text("public_state", func(e *execution) *flowfabric.PublicState { return &e.Public }),
-		{
-			Name: "ready", Kind: Bool,
-			Write:   func(e *execution, w Writer) { w.Bool(e.Ready) },
-			Read:    func(e *execution, v Reader) { e.Ready = v.Bool() },
-			Changed: func(a, b *execution) bool { return a.Ready != b.Ready },
-		},
+		boolean("ready", func(e *execution) *bool { return &e.Ready }),
 		optionalInteger("due_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.DueAt }),
 		integer("priority", Int32, func(e *execution) *int { return &e.Priority }),
+		integer("priority_boost", Int32, func(e *execution) *int { return &e.Boost }),
 		optionalInteger("delay_until_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.DelayUntil }),
+		optionalInteger("deadline_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.DeadlineAt }),
+		optionalInteger("attempt_ends_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.AttemptEndsAt }),
+		optionalInteger("attempt_left_ms", Int64, func(e *execution) *int64 { return &e.AttemptLeftMS }),
+		optionalInteger("retain_until_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.RetainUntil }),
+		boolean("slot", func(e *execution) *bool { return &e.Slot }),
+		updatable(
+			jsonColumn("tags", func(e *execution) *map[string]string { return &e.Tags },
+				func(m map[string]string) bool { return len(m) == 0 }),
+			func(a, b *execution) bool { return !maps.Equal(a.Tags, b.Tags) }),
 		optionalText("blocking_detail", "", func(e *execution) *string { return &e.BlockingDetail }),
 		optionalInteger("started_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.StartedAt }),
 		optionalInteger("terminal_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.CompletedAt }),
@@ -149,35 +142,4 @@ var rawFields = Column[execution]{
 	Changed: func(a, b *execution) bool {
 		return a.ReplayCount != b.ReplayCount || a.LastOperatorAt != b.LastOperatorAt
 	},
-}
-
-// jsonColumn maps a field to JSON text, NULL when isNull. What cannot be decoded is left zero.
-func jsonColumn[R any, T any](name string, field func(*R) *T, isNull func(T) bool) Column[R] {
-	return Column[R]{
-		Name: name, Kind: JSON,
-		Write: func(r *R, w Writer) {
-			v := *field(r)
-			if isNull(v) {
-				w.Null()
-				return
-			}
-			b, err := json.Marshal(v)
-			if err != nil {
-				panic("sqlstore: column " + name + " holds what JSON cannot express: " + err.Error()) // validated on entry
-			}
-			w.Text(string(b))
-		},
-		Read: func(r *R, v Reader) {
-			if !v.IsNull() {
-				_ = json.Unmarshal([]byte(v.Text()), field(r))
-			}
-		},
-	}
-}
-
-func splitList(s string) []string {
-	if s == "" {
-		return nil
-	}
-	return strings.Split(s, ",")
 }

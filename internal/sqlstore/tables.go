@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/store"
@@ -12,20 +11,8 @@ import (
 // Attempts is ff_attempt. A row is written when its attempt ends, and rewritten by a replay.
 var Attempts = Table[record.Attempt]{Name: "ff_attempt", Keys: 3, Columns: slices.Concat(
 	fixed(
-		Column[record.Attempt]{
-			Name: "partition_key", Kind: Int16,
-			Write: func(a *record.Attempt, w Writer) { w.Int(int64(a.ExecutionID.Partition().Index)) },
-			Read: func(a *record.Attempt, v Reader) {
-				a.ExecutionID = flowfabric.ExecutionIDFrom(uint16(v.Int()), a.ExecutionID.UUID())
-			},
-		},
-		Column[record.Attempt]{
-			Name: "execution_id", Kind: UUID,
-			Write: func(a *record.Attempt, w Writer) { w.UUID(a.ExecutionID.UUID()) },
-			Read: func(a *record.Attempt, v Reader) {
-				a.ExecutionID = flowfabric.ExecutionIDFrom(a.ExecutionID.Partition().Index, v.UUID())
-			},
-		},
+		partitionOf("partition_key", func(a *record.Attempt) *flowfabric.ExecutionID { return &a.ExecutionID }),
+		uuidOf("execution_id", func(a *record.Attempt) *flowfabric.ExecutionID { return &a.ExecutionID }),
 		integer("attempt_index", Int32, func(a *record.Attempt) *int { return &a.Index }),
 	),
 	[]Column[record.Attempt]{
@@ -49,32 +36,12 @@ var Idempotency = Table[record.Idempotency]{Name: "ff_idempotency", Keys: 2, Col
 	fixed(
 		text("namespace", func(r *record.Idempotency) *flowfabric.Namespace { return &r.Key.Namespace }),
 		text("idempotency_key", func(r *record.Idempotency) *string { return &r.Key.Key }),
-		Column[record.Idempotency]{
-			Name: "partition_key", Kind: Int16,
-			Write: func(r *record.Idempotency, w Writer) { w.Int(int64(r.Partition.Index)) },
-			Read: func(r *record.Idempotency, v Reader) {
-				r.Partition = flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: uint16(v.Int())}
-			},
-		},
+		home(func(r *record.Idempotency) *flowfabric.Partition { return &r.Partition }),
 	),
 	[]Column[record.Idempotency]{
 		integer("version", Int64, func(r *record.Idempotency) *int64 { return &r.Version }),
-		{
-			Name: "execution_partition", Kind: Int16,
-			Write: func(r *record.Idempotency, w Writer) { w.Int(int64(r.ExecutionID.Partition().Index)) },
-			Read: func(r *record.Idempotency, v Reader) {
-				r.ExecutionID = flowfabric.ExecutionIDFrom(uint16(v.Int()), r.ExecutionID.UUID())
-			},
-			Changed: func(a, b *record.Idempotency) bool { return a.ExecutionID.Partition() != b.ExecutionID.Partition() },
-		},
-		{
-			Name: "execution_id", Kind: UUID,
-			Write: func(r *record.Idempotency, w Writer) { w.UUID(r.ExecutionID.UUID()) },
-			Read: func(r *record.Idempotency, v Reader) {
-				r.ExecutionID = flowfabric.ExecutionIDFrom(r.ExecutionID.Partition().Index, v.UUID())
-			},
-			Changed: func(a, b *record.Idempotency) bool { return a.ExecutionID.UUID() != b.ExecutionID.UUID() },
-		},
+		partitionOf("execution_partition", func(r *record.Idempotency) *flowfabric.ExecutionID { return &r.ExecutionID }),
+		uuidOf("execution_id", func(r *record.Idempotency) *flowfabric.ExecutionID { return &r.ExecutionID }),
 		{
 			Name: "digest", Kind: Blob,
 			Write:   func(r *record.Idempotency, w Writer) { w.Blob(r.Digest[:]) },
@@ -89,18 +56,8 @@ var Idempotency = Table[record.Idempotency]{Name: "ff_idempotency", Keys: 2, Col
 var Routes = Table[record.Route]{Name: "ff_route", Keys: 2, Columns: fixed(
 	text("lane_id", func(r *record.Route) *flowfabric.LaneID { return &r.Lane }),
 	integer("route", Int64, func(r *record.Route) *int64 { return &r.ID }),
-	Column[record.Route]{
-		Name: "capabilities", Kind: List,
-		Write: func(r *record.Route, w Writer) { w.Text(strings.Join(r.Capabilities, ",")) },
-		Read:  func(r *record.Route, v Reader) { r.Capabilities = splitList(v.Text()) },
-	},
-	Column[record.Route]{
-		Name: "partition_key", Kind: Int16,
-		Write: func(r *record.Route, w Writer) { w.Int(int64(r.Partition.Index)) },
-		Read: func(r *record.Route, v Reader) {
-			r.Partition = flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: uint16(v.Int())}
-		},
-	},
+	list("capabilities", List, func(r *record.Route) *[]string { return &r.Capabilities }),
+	home(func(r *record.Route) *flowfabric.Partition { return &r.Partition }),
 )}
 
 // Events is ff_event, the one log behind the four event feeds. The store adds the position: seq, and on Postgres the
@@ -108,20 +65,8 @@ var Routes = Table[record.Route]{Name: "ff_route", Keys: 2, Columns: fixed(
 var Events = Table[record.Event]{Name: "ff_event", Columns: fixed(
 	text("family", func(e *record.Event) *record.EventFamily { return &e.Family }),
 	text("event_type", func(e *record.Event) *string { return &e.Type }),
-	Column[record.Event]{
-		Name: "partition_key", Kind: Int16,
-		Write: func(e *record.Event, w Writer) { w.Int(int64(e.ExecutionID.Partition().Index)) },
-		Read: func(e *record.Event, v Reader) {
-			e.ExecutionID = flowfabric.ExecutionIDFrom(uint16(v.Int()), e.ExecutionID.UUID())
-		},
-	},
-	Column[record.Event]{
-		Name: "execution_id", Kind: UUID,
-		Write: func(e *record.Event, w Writer) { w.UUID(e.ExecutionID.UUID()) },
-		Read: func(e *record.Event, v Reader) {
-			e.ExecutionID = flowfabric.ExecutionIDFrom(e.ExecutionID.Partition().Index, v.UUID())
-		},
-	},
+	partitionOf("partition_key", func(e *record.Event) *flowfabric.ExecutionID { return &e.ExecutionID }),
+	uuidOf("execution_id", func(e *record.Event) *flowfabric.ExecutionID { return &e.ExecutionID }),
 	optionalUUID("flow_id", func(e *record.Event) *flowfabric.FlowID { return &e.FlowID }),
 	optionalText("namespace", "", func(e *record.Event) *flowfabric.Namespace { return &e.Namespace }),
 	optionalText("instance_tag", "", func(e *record.Event) *string { return &e.InstanceTag }),
@@ -156,37 +101,27 @@ var Ready = Table[store.ReadyEntry]{Name: "ff_ready", Keys: 6, Columns: fixed(
 	integer("route", Int64, func(r *store.ReadyEntry) *int64 { return &r.Route }),
 	integer("priority", Int32, func(r *store.ReadyEntry) *int { return &r.Priority }),
 	integer("created_at_ms", Int64, func(r *store.ReadyEntry) *flowfabric.Timestamp { return &r.CreatedAt }),
-	Column[store.ReadyEntry]{
-		Name: "execution_id", Kind: UUID,
-		Write: func(r *store.ReadyEntry, w Writer) { w.UUID(r.ExecutionID.UUID()) },
-		Read: func(r *store.ReadyEntry, v Reader) {
-			r.ExecutionID = flowfabric.ExecutionIDFrom(r.ExecutionID.Partition().Index, v.UUID())
-		},
-	},
-	Column[store.ReadyEntry]{
-		Name: "partition_key", Kind: Int16,
-		Write: func(r *store.ReadyEntry, w Writer) { w.Int(int64(r.ExecutionID.Partition().Index)) },
-		Read: func(r *store.ReadyEntry, v Reader) {
-			r.ExecutionID = flowfabric.ExecutionIDFrom(uint16(v.Int()), r.ExecutionID.UUID())
-		},
-	},
+	uuidOf("execution_id", func(r *store.ReadyEntry) *flowfabric.ExecutionID { return &r.ExecutionID }),
+	partitionOf("partition_key", func(r *store.ReadyEntry) *flowfabric.ExecutionID { return &r.ExecutionID }),
 )}
 
 // Due is ff_due: the due times. Its key is the whole entry.
 var Due = Table[store.DueEntry]{Name: "ff_due", Keys: 3, Columns: fixed(
 	integer("due_at_ms", Int64, func(d *store.DueEntry) *flowfabric.Timestamp { return &d.DueAt }),
-	Column[store.DueEntry]{
-		Name: "execution_id", Kind: UUID,
-		Write: func(d *store.DueEntry, w Writer) { w.UUID(d.ExecutionID.UUID()) },
-		Read: func(d *store.DueEntry, v Reader) {
-			d.ExecutionID = flowfabric.ExecutionIDFrom(d.ExecutionID.Partition().Index, v.UUID())
-		},
-	},
-	Column[store.DueEntry]{
-		Name: "partition_key", Kind: Int16,
-		Write: func(d *store.DueEntry, w Writer) { w.Int(int64(d.ExecutionID.Partition().Index)) },
-		Read: func(d *store.DueEntry, v Reader) {
-			d.ExecutionID = flowfabric.ExecutionIDFrom(uint16(v.Int()), d.ExecutionID.UUID())
-		},
-	},
+	uuidOf("execution_id", func(d *store.DueEntry) *flowfabric.ExecutionID { return &d.ExecutionID }),
+	partitionOf("partition_key", func(d *store.DueEntry) *flowfabric.ExecutionID { return &d.ExecutionID }),
+)}
+
+// Retain is ff_retention: until when finished executions are kept. Its key is the whole entry.
+var Retain = Table[store.RetainEntry]{Name: "ff_retention", Keys: 3, Columns: fixed(
+	integer("retain_until_ms", Int64, func(r *store.RetainEntry) *flowfabric.Timestamp { return &r.RetainUntil }),
+	uuidOf("execution_id", func(r *store.RetainEntry) *flowfabric.ExecutionID { return &r.ExecutionID }),
+	partitionOf("partition_key", func(r *store.RetainEntry) *flowfabric.ExecutionID { return &r.ExecutionID }),
+)}
+
+// Slots is ff_lane_slot: the slots of lanes that are taken. Its key is the whole entry.
+var Slots = Table[store.SlotEntry]{Name: "ff_lane_slot", Keys: 3, Columns: fixed(
+	text("lane_id", func(s *store.SlotEntry) *flowfabric.LaneID { return &s.Lane }),
+	uuidOf("execution_id", func(s *store.SlotEntry) *flowfabric.ExecutionID { return &s.ExecutionID }),
+	partitionOf("partition_key", func(s *store.SlotEntry) *flowfabric.ExecutionID { return &s.ExecutionID }),
 )}

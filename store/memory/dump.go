@@ -3,8 +3,11 @@ package memory
 import (
 	"cmp"
 	"context"
+	"iter"
 	"maps"
 	"slices"
+
+	"github.com/google/btree"
 
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/record"
@@ -33,6 +36,11 @@ func (s *Store) Dump(ctx context.Context) (*store.Dump, error) {
 	})
 	slices.SortFunc(d.Ready, compareReady)
 	slices.SortFunc(d.Due, compareDue)
+	slices.SortFunc(d.Retain, compareRetain)
+	slices.SortFunc(d.Slots, func(x, y store.SlotEntry) int {
+		return cmp.Or(cmp.Compare(x.Lane, y.Lane), x.ExecutionID.Compare(y.ExecutionID))
+	})
+	slices.SortFunc(d.Records, func(x, y record.Keyed) int { return record.CompareKeys(x.Key(), y.Key()) })
 	return d, nil
 }
 
@@ -46,12 +54,17 @@ func (sh *shard) dump(d *store.Dump) {
 		d.Routes = append(d.Routes, list...)
 	}
 	d.Events = append(d.Events, slices.Concat(sh.events...)...)
-	sh.ready.Ascend(func(entry store.ReadyEntry) bool {
-		d.Ready = append(d.Ready, entry)
-		return true
-	})
-	sh.due.Ascend(func(entry store.DueEntry) bool {
-		d.Due = append(d.Due, entry)
-		return true
-	})
+	d.Ready = slices.AppendSeq(d.Ready, entries(sh.ready))
+	d.Due = slices.AppendSeq(d.Due, entries(sh.due))
+	d.Retain = slices.AppendSeq(d.Retain, entries(sh.retain))
+	for lane, of := range sh.slots {
+		for id := range of {
+			d.Slots = append(d.Slots, store.SlotEntry{Lane: lane, ExecutionID: id})
+		}
+	}
+	d.Records = slices.AppendSeq(d.Records, maps.Values(sh.keyed.byKey))
+}
+
+func entries[E any](tree *btree.BTreeG[E]) iter.Seq[E] {
+	return func(yield func(E) bool) { tree.Ascend(yield) }
 }

@@ -17,7 +17,8 @@ func (s *session) claimable(q store.ClaimQuery, peek bool) []*record.Execution {
 	for _, route := range queues {
 		start, ok := s.lastReady[queue{q.Lane, route}]
 		if !ok {
-			start = store.ReadyEntry{Lane: q.Lane, Route: route, Priority: math.MaxInt, CreatedAt: math.MinInt64}
+			start = firstReady(q.Lane)
+			start.Route = route
 		}
 		for _, sh := range s.held {
 			found = s.readyFrom(sh, start, q.Limit, found)
@@ -29,7 +30,7 @@ func (s *session) claimable(q store.ClaimQuery, peek bool) []*record.Execution {
 	found = found[:min(q.Limit, len(found))]
 	out := make([]*record.Execution, len(found))
 	for i, entry := range found {
-		out[i] = s.execution(entry.ExecutionID)
+		out[i] = own(s.execution(entry.ExecutionID))
 		if !peek {
 			s.take(entry.ExecutionID)
 			s.lastReady[queue{entry.Lane, entry.Route}] = entry
@@ -75,7 +76,7 @@ func (s *session) due(q store.DueQuery, peek bool) []*record.Execution {
 	found = found[:min(q.Limit, len(found))]
 	out := make([]*record.Execution, len(found))
 	for i, entry := range found {
-		out[i] = s.execution(entry.ExecutionID)
+		out[i] = own(s.execution(entry.ExecutionID))
 		if !peek {
 			s.take(entry.ExecutionID)
 			s.lastDue = entry
@@ -84,15 +85,64 @@ func (s *session) due(q store.DueQuery, peek bool) []*record.Execution {
 	return out
 }
 
-// nextDue returns the earliest due time, 0 for none.
+// readyRoutes answers q: it seeks from one route to the next.
+func (s *session) readyRoutes(q store.ReadyRoutesQuery) []int64 {
+	var routes []int64
+	for from := q.From; len(routes) < q.Limit; {
+		next, ok := s.routeFrom(q.Lane, from)
+		if !ok {
+			return routes
+		}
+		routes = append(routes, next)
+		if next == math.MaxInt64 {
+			return routes
+		}
+		from = next + 1
+	}
+	return routes
+}
+
+// routeFrom returns the smallest route of a lane, from one on, that has an entry.
+func (s *session) routeFrom(lane flowfabric.LaneID, from int64) (route int64, ok bool) {
+	start := firstReady(lane)
+	start.Route = from
+	for _, sh := range s.held {
+		sh.ready.AscendGreaterOrEqual(start, func(entry store.ReadyEntry) bool {
+			if entry.Lane == lane && (!ok || entry.Route < route) {
+				route, ok = entry.Route, true
+			}
+			return false
+		})
+	}
+	return route, ok
+}
+
+// firstReady is before all entries of a lane.
+func firstReady(lane flowfabric.LaneID) store.ReadyEntry {
+	return store.ReadyEntry{Lane: lane, Route: math.MinInt64, Priority: math.MaxInt, CreatedAt: math.MinInt64}
+}
+
+// nextDue returns the earliest due time of executions and of keyed records, 0 for none.
 func (s *session) nextDue() flowfabric.Timestamp {
 	var earliest flowfabric.Timestamp
 	for _, sh := range s.held {
 		if entry, ok := sh.due.Min(); ok && (earliest == 0 || entry.DueAt < earliest) {
 			earliest = entry.DueAt
 		}
+		if at := sh.keyed.earliestDue(); at != 0 && (earliest == 0 || at < earliest) {
+			earliest = at
+		}
 	}
 	return earliest
+}
+
+// slots counts how many slots of a lane are taken.
+func (s *session) slots(lane flowfabric.LaneID) int {
+	n := 0
+	for _, sh := range s.held {
+		n += len(sh.indexes.slots[lane])
+	}
+	return n
 }
 
 // routes returns the routes of a lane, each once, by id.
@@ -121,18 +171,4 @@ func (s *session) take(id flowfabric.ExecutionID) {
 func (s *session) isTaken(id flowfabric.ExecutionID) bool {
 	_, ok := s.taken[id]
 	return ok
-}
-
-// compareReady is the order of the ready index: queue by queue, each in claim order.
-func compareReady(x, y store.ReadyEntry) int {
-	return cmp.Or(cmp.Compare(x.Lane, y.Lane), cmp.Compare(x.Route, y.Route), compareClaims(x, y))
-}
-
-// compareClaims is the claim order: priority descending, created_at, id.
-func compareClaims(x, y store.ReadyEntry) int {
-	return cmp.Or(cmp.Compare(y.Priority, x.Priority), cmp.Compare(x.CreatedAt, y.CreatedAt), x.ExecutionID.Compare(y.ExecutionID))
-}
-
-func compareDue(x, y store.DueEntry) int {
-	return cmp.Or(cmp.Compare(x.DueAt, y.DueAt), x.ExecutionID.Compare(y.ExecutionID))
 }

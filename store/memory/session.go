@@ -22,6 +22,8 @@ type session struct {
 	taken     map[flowfabric.ExecutionID]struct{}
 	lastReady map[queue]store.ReadyEntry
 	lastDue   store.DueEntry
+
+	takenRecords map[record.Key]struct{} // by queries for due records
 }
 
 // queue names one queue of the claim order.
@@ -69,7 +71,7 @@ func (s *session) loadRecords(b *store.Batch, l *store.Load) error {
 		if err != nil {
 			return err
 		}
-		b.AddExecution(id, sh.executions[id])
+		b.AddExecution(id, own(sh.executions[id]))
 	}
 	for _, key := range l.Reads.Attempts {
 		sh, err := s.shardOf(key.ExecutionID.Partition())
@@ -84,6 +86,13 @@ func (s *session) loadRecords(b *store.Batch, l *store.Load) error {
 			return err
 		}
 		b.AddAttemptsOf(l, sh.attemptsOf(q))
+	}
+	for _, key := range l.Reads.Records {
+		sh, err := s.shardOf(key.Partition())
+		if err != nil {
+			return err
+		}
+		b.AddRecord(key, sh.keyed.byKey[key])
 	}
 	for _, key := range l.Reads.Idempotency {
 		b.AddIdempotency(key, s.idempotency(key))
@@ -100,6 +109,15 @@ func (s *session) loadQueries(b *store.Batch, l *store.Load) {
 	}
 	for _, q := range l.Reads.Due {
 		b.AddDue(l, s.due(q, l.Peek))
+	}
+	for _, q := range l.Reads.ReadyRoutes {
+		b.AddReadyRoutes(l, s.readyRoutes(q))
+	}
+	for _, q := range l.Reads.DueRecords {
+		b.AddDueRecords(l, s.dueRecords(q, l.Peek))
+	}
+	for _, lane := range l.Reads.Slots {
+		b.AddSlots(lane, s.slots(lane))
 	}
 	if l.Reads.NextDue {
 		b.AddNextDue(s.nextDue())
@@ -164,6 +182,16 @@ func (s *session) checkPlace(ch *store.Changes) error {
 	}
 	for _, r := range ch.Routes {
 		if err := check(r.Partition); err != nil {
+			return err
+		}
+	}
+	for _, c := range ch.Records {
+		if err := check(c.Key().Partition()); err != nil {
+			return err
+		}
+	}
+	for _, r := range ch.Registered {
+		if err := check(r.Key().Partition()); err != nil {
 			return err
 		}
 	}

@@ -19,21 +19,22 @@ type shard struct {
 	executions  map[flowfabric.ExecutionID]*record.Execution
 	attempts    map[flowfabric.ExecutionID][]*record.Attempt // ascending by index
 	idempotency map[record.IdempotencyKey]*record.Idempotency
+	expiries    *btree.BTreeG[keyExpiry]
 	routes      map[flowfabric.LaneID][]*record.Route // in the order they were registered
 	events      [][]record.Event                      // of one batch after the other
-	ready       *btree.BTreeG[store.ReadyEntry]
-	due         *btree.BTreeG[store.DueEntry]
+	keyed       keyedRecords
+	indexes
 }
 
 func newShard() *shard {
-	const degree = 32
 	return &shard{
 		executions:  make(map[flowfabric.ExecutionID]*record.Execution),
 		attempts:    make(map[flowfabric.ExecutionID][]*record.Attempt),
 		idempotency: make(map[record.IdempotencyKey]*record.Idempotency),
+		expiries:    newTree(compareExpiries),
 		routes:      make(map[flowfabric.LaneID][]*record.Route),
-		ready:       btree.NewG(degree, func(x, y store.ReadyEntry) bool { return compareReady(x, y) < 0 }),
-		due:         btree.NewG(degree, func(x, y store.DueEntry) bool { return compareDue(x, y) < 0 }),
+		keyed:       newKeyedRecords(),
+		indexes:     newIndexes(),
 	}
 }
 
@@ -74,7 +75,7 @@ func (sh *shard) checkGuards(ch *store.Changes) error {
 			return fmt.Errorf("idempotency key %q was changed: %w", c.After.Key.Key, store.ErrConflict)
 		}
 	}
-	return nil
+	return sh.keyed.check(ch)
 }
 
 // versionOf is 0 for an execution that is absent.
@@ -87,13 +88,13 @@ func versionOf(e *record.Execution) int64 {
 
 func (sh *shard) write(ch *store.Changes) {
 	for _, c := range ch.Executions {
-		sh.executions[c.After.ID] = c.After
+		sh.executions[c.After.ID] = own(c.After)
 	}
 	for _, a := range ch.Attempts {
 		sh.writeAttempt(a)
 	}
 	for _, c := range ch.Idempotency {
-		sh.idempotency[c.After.Key] = c.After
+		sh.writeIdempotency(c.After)
 	}
 	for _, r := range ch.Routes {
 		sh.registerRoute(r)
@@ -101,7 +102,8 @@ func (sh *shard) write(ch *store.Changes) {
 	if len(ch.Events) > 0 {
 		sh.events = append(sh.events, ch.Events)
 	}
-	sh.writeIndexes(store.IndexesOf(ch.Executions))
+	sh.keyed.write(ch)
+	sh.indexes.write(ch.Executions)
 }
 
 func (sh *shard) writeAttempt(a *record.Attempt) {
@@ -114,24 +116,17 @@ func (sh *shard) writeAttempt(a *record.Attempt) {
 	sh.attempts[a.ExecutionID] = slices.Insert(list, i, a)
 }
 
+func (sh *shard) writeIdempotency(r *record.Idempotency) {
+	if before := sh.idempotency[r.Key]; before != nil {
+		sh.expiries.Delete(keyExpiry{before.ExpiresAt, r.Key})
+	}
+	sh.idempotency[r.Key] = r
+	sh.expiries.ReplaceOrInsert(keyExpiry{r.ExpiresAt, r.Key})
+}
+
 func (sh *shard) registerRoute(r *record.Route) {
 	list := sh.routes[r.Lane]
 	if !slices.ContainsFunc(list, func(have *record.Route) bool { return have.ID == r.ID }) {
 		sh.routes[r.Lane] = append(list, r)
-	}
-}
-
-func (sh *shard) writeIndexes(ix store.IndexChanges) {
-	for _, entry := range ix.ReadyRemove {
-		sh.ready.Delete(entry)
-	}
-	for _, entry := range ix.ReadyAdd {
-		sh.ready.ReplaceOrInsert(entry)
-	}
-	for _, entry := range ix.DueRemove {
-		sh.due.Delete(entry)
-	}
-	for _, entry := range ix.DueAdd {
-		sh.due.ReplaceOrInsert(entry)
 	}
 }

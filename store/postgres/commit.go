@@ -11,52 +11,85 @@ import (
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
-// Commit implements [store.Session]. Rows are locked in one order: queue entries, then executions by UUID, then the rest
-// by key.
+// Commit implements [store.Session]. Rows are locked in one order: queue entries, then executions kind by kind of change,
+// each by UUID, then the rest by key.
 func (s *session) Commit(ctx context.Context, ch *store.Changes) error {
 	t, err := s.startTrip(ctx)
 	if err != nil {
 		return err
 	}
-	_, age := s.st.clock.estimate()
-	s.sendBegin(t, beginStatement, age > maxClockAge)
+	alone := s.beginCommit(t)
 	ix := store.IndexesOf(ch.Executions)
 	rest := s.taken.settle(ix)
-	s.sendChanges(t, ch, rest)
-	t.send(commitStatement, nil, nil)
+	sendChanges(t, &s.st.shapes, s.careful, ch, rest)
+	if !alone {
+		t.send(commitStatement, nil, nil)
+	}
 	if err := t.run(); err != nil {
 		return classify("commit", err, commitSent)
 	}
 	s.open = false
+	s.st.floors.committed(s.looks, rest.ReadyAdd, s.Now())
 	s.st.notifier.notify(lanesOf(ix.ReadyAdd))
-	s.st.sweeper.removed(len(s.taken.ready)+len(rest.ReadyRemove), len(s.taken.due)+len(rest.DueRemove))
+	s.st.sweeper.removed(removals{
+		readyQueue: len(s.taken.ready) + len(rest.ReadyRemove), dueQueue: len(s.taken.due) + len(rest.DueRemove),
+		slotSet: len(rest.SlotRemove),
+	})
 	return nil
 }
 
-func (s *session) sendChanges(t *trip, ch *store.Changes, ix store.IndexChanges) {
-	sh := &s.st.shapes
+// beginCommit opens the transaction unless it is open. A trip on a connection of our own that nothing went before needs
+// neither BEGIN nor COMMIT: what is sent up to one Sync is a transaction by itself (alone), and two statements less are
+// felt by a caller who commits one execution at a time.
+func (s *session) beginCommit(t *trip) (alone bool) {
+	_, age := s.st.clock.estimate()
+	readClock := age > maxClockAge
+	if s.open || s.st.borrowed || s.st.cfg.Pooler {
+		s.sendBegin(t, beginStatement, readClock)
+		return false
+	}
+	if readClock {
+		s.sendClock(t)
+	}
+	return true
+}
+
+// sendChanges writes a batch with the index changes that are left of it. A careful one inserts nothing that may be there.
+func sendChanges(t *trip, sh *shapes, careful bool, ch *store.Changes, ix store.IndexChanges) {
 	add := insert
-	if s.careful {
+	if careful {
 		add = ensure
 	}
-	ended, rerun := s.split(ch.Attempts)
-	sendRows(t, sh, remove, &sqlstore.Ready, pointers(ix.ReadyRemove), allColumns(&sqlstore.Ready))
-	sendRows(t, sh, remove, &sqlstore.Due, pointers(ix.DueRemove), allColumns(&sqlstore.Due))
+	ended, rerun := split(ch.Attempts, careful)
+	expired := expiredChangesOf(ch.Executions)
+	sendEntries(t, sh, remove, &sqlstore.Ready, ix.ReadyRemove)
+	sendEntries(t, sh, remove, &sqlstore.Due, ix.DueRemove)
+	sendEntries(t, sh, remove, &sqlstore.Retain, ix.RetainRemove)
+	sendEntries(t, sh, remove, &sqlstore.Slots, ix.SlotRemove)
+	sendEntries(t, sh, remove, &expiredLeases, expired.remove)
 	sendGuarded(t, sh, &sqlstore.Executions, ch.Executions)
 	sendRows(t, sh, insert, &sqlstore.Attempts, ended, allColumns(&sqlstore.Attempts))
 	sendRows(t, sh, replace, &sqlstore.Attempts, rerun, allColumns(&sqlstore.Attempts))
 	sendGuarded(t, sh, &sqlstore.Idempotency, ch.Idempotency)
 	sendRows(t, sh, ensure, &sqlstore.Routes, uniqueRoutes(ch.Routes), allColumns(&sqlstore.Routes))
-	sendRows(t, sh, add, &sqlstore.Ready, pointers(ix.ReadyAdd), allColumns(&sqlstore.Ready))
-	sendRows(t, sh, add, &sqlstore.Due, pointers(ix.DueAdd), allColumns(&sqlstore.Due))
-	sendRows(t, sh, insert, &sqlstore.Events, pointers(ch.Events), allColumns(&sqlstore.Events))
+	sendKeyed(t, sh, ch)
+	sendEntries(t, sh, add, &sqlstore.Ready, ix.ReadyAdd)
+	sendEntries(t, sh, add, &sqlstore.Due, ix.DueAdd)
+	sendEntries(t, sh, add, &sqlstore.Retain, ix.RetainAdd)
+	sendEntries(t, sh, add, &sqlstore.Slots, ix.SlotAdd)
+	sendEntries(t, sh, add, &expiredLeases, expired.add)
+	sendEntries(t, sh, insert, &sqlstore.Events, ch.Events)
+}
+
+func sendEntries[R any](t *trip, sh *shapes, v verb, table *sqlstore.Table[R], entries []R) {
+	sendRows(t, sh, v, table, pointers(entries), allColumns(table))
 }
 
 // split tells attempts that end for the first time, which have no row yet, from those that may have one: a replay's, or
 // one written by hand.
-func (s *session) split(attempts []*record.Attempt) (ended, rerun []*record.Attempt) {
+func split(attempts []*record.Attempt, careful bool) (ended, rerun []*record.Attempt) {
 	for _, a := range attempts {
-		if s.careful || a.EndedAt == 0 || a.Type == flowfabric.AttemptReplay || a.Type == "" {
+		if careful || a.EndedAt == 0 || a.Type == flowfabric.AttemptReplay || a.Type == "" {
 			rerun = append(rerun, a)
 		} else {
 			ended = append(ended, a)
@@ -65,21 +98,38 @@ func (s *session) split(attempts []*record.Attempt) (ended, rerun []*record.Atte
 	return ended, rerun
 }
 
-// sendGuarded writes changes of records that carry a version: the updates in one statement over all columns that differ
-// in any of them, then the inserts.
+// sendGuarded writes changes of records that carry a version: the updates, then the inserts.
 func sendGuarded[R any](t *trip, s *shapes, table *sqlstore.Table[R], changes []store.Change[R]) {
-	set := keyColumns(table)
-	var updates, inserts []*R
+	var inserts []*R
+	updates := make(map[sqlstore.ColumnSet][]*R)
 	for _, c := range changes {
 		if c.Before == nil {
 			inserts = append(inserts, c.After)
 			continue
 		}
-		updates = append(updates, c.After)
-		set |= table.Changed(c.Before, c.After)
+		set := table.Changed(c.Before, c.After)
+		updates[set] = append(updates[set], c.After)
 	}
-	sendRows(t, s, update, table, updates, set)
+	sendUpdates(t, s, table, updates)
 	sendRows(t, s, insert, table, inserts, allColumns(table))
+}
+
+// sendUpdates writes rows, given by which of their columns have changed. Rows alike in that are one statement if they are
+// many: what claims have in common, and what completions have in common, goes as single values; together they would have
+// little in common. The few others are one statement over all the columns that differ in any of them.
+func sendUpdates[R any](t *trip, s *shapes, table *sqlstore.Table[R], byColumns map[sqlstore.ColumnSet][]*R) {
+	var others []*R
+	set := keyColumns(table)
+	for _, columns := range slices.Sorted(maps.Keys(byColumns)) {
+		rows := byColumns[columns]
+		if len(rows) >= manyRows {
+			sendRows(t, s, update, table, rows, columns|keyColumns(table))
+			continue
+		}
+		others = append(others, rows...)
+		set |= columns
+	}
+	sendRows(t, s, update, table, others, set)
 }
 
 // settle turns the index changes of a batch into what is left to do: entries that were taken are gone already, and those

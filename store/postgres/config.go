@@ -16,8 +16,12 @@ type Config struct {
 	// MaxConns bounds the connections of a store made by Open, Lanes+2 to 1,000: one for each lane, one that listens, the
 	// others for views. Default: Lanes+4. FromPool uses what the pool has.
 	MaxConns int
-	// NoListen: Watch never delivers and needs no connection. Other processes are then noticed by polling alone.
+	// NoListen: Watch fails with [store.ErrNoWatch] and needs no connection. Other processes are noticed by polling alone.
 	NoListen bool
+	// Pooler: the connections go to a pooler in transaction mode, such as PgBouncer. Nothing is kept in sessions then, and
+	// wake-ups are out of reach: Watch fails with [store.ErrNoWatch] and the engine polls. Statements are planned anew each
+	// time, which costs the server a multiple of their execution.
+	Pooler bool
 	// Log is told when the listening connection was lost. Default: nobody.
 	Log *slog.Logger
 }

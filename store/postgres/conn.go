@@ -13,6 +13,8 @@ import (
 type conn struct {
 	pooled *pgxpool.Conn
 	pg     *pgconn.PgConn
+	// unnamed: the server keeps no statements for this connection, so each travels with its text.
+	unnamed bool
 	*memory
 }
 
@@ -36,7 +38,7 @@ func (st *Store) acquire(ctx context.Context) (*conn, error) {
 		m = &memory{prepared: make(map[string]*pgconn.StatementDescription)}
 		pg.CustomData()[memoryKey] = m
 	}
-	return &conn{pooled: pooled, pg: pg, memory: m}, nil
+	return &conn{pooled: pooled, pg: pg, unnamed: st.cfg.Pooler, memory: m}, nil
 }
 
 // release gives the connection back. The pool drops it if it is broken or in a transaction.
@@ -48,6 +50,8 @@ type trip struct {
 	c       *conn
 	p       *pgconn.Pipeline
 	answers []answer
+	// lent, when not nil, takes the place of the connection: see sqlTrip.
+	lent *sqlTrip
 }
 
 // answer is what is expected for one statement.
@@ -66,6 +70,15 @@ func (c *conn) startTrip(ctx context.Context) *trip {
 
 // send adds a statement; row is called for each row of its result, whose values are valid only during the call.
 func (t *trip) send(s *statement, params [][]byte, row func(values [][]byte) error) {
+	if t.lent != nil {
+		t.lent.add(s, params, row)
+		return
+	}
+	if t.c.unnamed {
+		t.p.SendQueryParams(s.sql, params, nil, binaryForm, binaryForm)
+		t.answers = append(t.answers, answer{statement: s, row: row})
+		return
+	}
 	if sd := t.c.prepared[s.name]; sd != nil {
 		t.p.SendQueryStatement(sd, params, binaryForm, binaryForm)
 		t.answers = append(t.answers, answer{statement: s, row: row})
@@ -84,6 +97,9 @@ func (t *trip) send(s *statement, params [][]byte, row func(values [][]byte) err
 
 // run sends everything and reads the answers. The error is the first one, that of the statement that did not succeed.
 func (t *trip) run() error {
+	if t.lent != nil {
+		return t.lent.run()
+	}
 	err := t.p.Sync()
 	for i := 0; err == nil && i < len(t.answers); i++ {
 		err = t.read(&t.answers[i])

@@ -24,11 +24,18 @@ func (st *Store) Dump(ctx context.Context) (*store.Dump, error) {
 	s.sendBegin(t, snapshotStatement, true)
 	sendAll(t, &sqlstore.Executions, "execution_id, partition_key", func(e *record.Execution) { d.Executions = append(d.Executions, e) })
 	sendAll(t, &sqlstore.Attempts, "execution_id, partition_key, attempt_index", func(a *record.Attempt) { d.Attempts = append(d.Attempts, a) })
-	sendAll(t, &sqlstore.Idempotency, `namespace COLLATE "C", idempotency_key COLLATE "C"`, func(i *record.Idempotency) { d.Idempotency = append(d.Idempotency, i) })
-	sendAll(t, &sqlstore.Routes, `lane_id COLLATE "C", route`, func(r *record.Route) { d.Routes = append(d.Routes, r) })
+	sendAll(t, &sqlstore.Idempotency, `namespace, idempotency_key`, func(i *record.Idempotency) { d.Idempotency = append(d.Idempotency, i) })
+	sendAll(t, &sqlstore.Routes, `lane_id, route`, func(r *record.Route) { d.Routes = append(d.Routes, r) })
 	sendAll(t, &sqlstore.Events, "seq", func(e *record.Event) { d.Events = append(d.Events, *e) })
-	sendAll(t, &sqlstore.Ready, `lane_id COLLATE "C", route, priority DESC, created_at_ms, execution_id`, func(r *store.ReadyEntry) { d.Ready = append(d.Ready, *r) })
+	sendAll(t, &sqlstore.Ready, `lane_id, route, priority DESC, created_at_ms, execution_id`, func(r *store.ReadyEntry) { d.Ready = append(d.Ready, *r) })
 	sendAll(t, &sqlstore.Due, "due_at_ms, execution_id", func(e *store.DueEntry) { d.Due = append(d.Due, *e) })
+	sendAll(t, &sqlstore.Retain, "retain_until_ms, execution_id", func(e *store.RetainEntry) { d.Retain = append(d.Retain, *e) })
+	sendAll(t, &sqlstore.Slots, "lane_id, execution_id", func(e *store.SlotEntry) { d.Slots = append(d.Slots, *e) })
+	for _, f := range families {
+		keys := f.table.Table
+		keys.Columns = keys.Columns[:keys.Keys]
+		sendAll(t, &f.table.Table, keys.Names(""), func(r *record.Keyed) { d.Records = append(d.Records, *r) })
+	}
 	t.send(commitStatement, nil, nil)
 	if err := t.run(); err != nil {
 		return nil, classify("dump the store", err, notSent)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/flowfabric/flowfabric/internal/sqlstore"
 )
@@ -19,11 +20,38 @@ func StatementTexts() map[string]string {
 		"earliest due":          earliestDue.sql,
 		"take ready, one route": takeReadyOfRoute.sql,
 		"take ready, routes":    takeReadyOfRoutes.sql,
+		"take ready, stretches": takeReadyOfStretches.sql,
 		"peek ready, one route": peekReadyOfRoute.sql,
 		"peek ready, routes":    peekReadyOfRoutes.sql,
 		"take due":              takeDue.sql,
 		"peek due":              peekDue.sql,
+		"slots of lanes":        slotsOfLanes.sql,
+		"list":                  listAll.page.sql,
+		"list, last":            listAll.last.sql,
+		"list lane":             listOfLane.page.sql,
+		"list lane, last":       listOfLane.last.sql,
+		"leases":                leasesStatement.sql,
+		"count ready":           countReady.sql,
+		"count due":             countDue.sql,
+		"count expired":         countExpired.sql,
+		"oldest ready":          oldestReady.sql,
+		"trim executions":       trimExecutions.sql,
+		"trim keys":             trimKeys.sql,
+		"trim events":           trimEvents.sql,
 	}
+	for _, f := range families {
+		texts[string(f.name)+" by key"] = f.byKey.sql
+		if f.take != nil {
+			texts[string(f.name)+" due, take"], texts[string(f.name)+" due, peek"] = f.take.sql, f.peek.sql
+		}
+		for prefix, st := range f.list {
+			texts[fmt.Sprintf("list %ss, prefix %d", f.name, prefix)] = st.sql
+		}
+		addShapes(texts, &f.table.Table, insert, ensure, update, erase, hold)
+	}
+	addShapes(texts, &sqlstore.Retain, insert, ensure, remove)
+	addShapes(texts, &sqlstore.Slots, insert, ensure, remove)
+	addShapes(texts, &expiredLeases, insert, ensure, remove)
 	addShapes(texts, &sqlstore.Executions, insert, update)
 	addShapes(texts, &sqlstore.Attempts, insert, replace)
 	addShapes(texts, &sqlstore.Idempotency, insert, update)
@@ -35,7 +63,7 @@ func StatementTexts() map[string]string {
 }
 
 func addShapes[R any](texts map[string]string, t *sqlstore.Table[R], verbs ...verb) {
-	names := map[verb]string{insert: "insert", ensure: "ensure", replace: "replace", update: "update", remove: "remove"}
+	names := map[verb]string{insert: "insert", ensure: "ensure", replace: "replace", update: "update", remove: "remove", erase: "erase", hold: "hold"}
 	for _, v := range verbs {
 		set := fallback(v, t)
 		id := sqlstore.ColumnSet(0)
@@ -45,7 +73,7 @@ func addShapes[R any](texts map[string]string, t *sqlstore.Table[R], verbs ...ve
 			}
 		}
 		uniform := set &^ id
-		if v == update {
+		if v.guarded() {
 			uniform &^= 1<<t.Keys - 1
 		}
 		for rows, sh := range map[string]shape{
@@ -73,4 +101,10 @@ func UseUpShapes(st *Store) {
 	for i := range maxShapes {
 		st.shapes.byWhat[shape{set: sqlstore.ColumnSet(i)}] = nil
 	}
+}
+
+// ForceFloors turns a store's floors on, with none that is too young to rise.
+func ForceFloors(st *Store) {
+	st.floors.age = -24 * 365 * 100 * time.Hour
+	st.floors.set(true)
 }

@@ -2,8 +2,8 @@ package postgres
 
 import (
 	"context"
-	"maps"
 	"slices"
+	"strings"
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/sqlstore"
@@ -17,12 +17,14 @@ func (s *session) Load(ctx context.Context, b *store.Batch, loads []*store.Load)
 	if err != nil {
 		return err
 	}
-	s.sendBegin(t, beginStatement, true)
+	_, age := s.st.clock.estimate()
+	s.sendBegin(t, beginStatement, age > maxClockAge)
 	r := gather(s, loads)
 	r.send(t)
 	if err := t.run(); err != nil {
 		return classify("load records", err, notSent)
 	}
+	s.st.floors.answered(s.looks)
 	b.SetNow(s.Now())
 	r.deliver(b)
 	return nil
@@ -74,10 +76,12 @@ type reads struct {
 	s     *session
 	loads []*store.Load
 
+	keyed       keyedReads
 	executions  []flowfabric.ExecutionID
 	attempts    []record.AttemptKey
 	idempotency []record.IdempotencyKey
 	lanes       []flowfabric.LaneID
+	slots       []flowfabric.LaneID
 	nextDue     bool
 
 	queries     []*query
@@ -85,6 +89,7 @@ type reads struct {
 	foundTries  []*record.Attempt
 	foundKeys   []*record.Idempotency
 	foundRoutes map[flowfabric.LaneID][]*record.Route
+	foundSlots  map[flowfabric.LaneID]int
 	foundDue    flowfabric.Timestamp
 }
 
@@ -94,11 +99,14 @@ type query struct {
 	deliver  func(b *store.Batch)
 	records  []*record.Execution
 	attempts []*record.Attempt
+	keyed    []record.Keyed
 }
 
 func gather(s *session, loads []*store.Load) *reads {
 	r := &reads{s: s, loads: loads}
 	for _, l := range loads {
+		r.keyed.keys = append(r.keyed.keys, l.Reads.Records...)
+		r.slots = append(r.slots, l.Reads.Slots...)
 		r.executions = append(r.executions, l.Reads.Executions...)
 		r.attempts = append(r.attempts, l.Reads.Attempts...)
 		r.idempotency = append(r.idempotency, l.Reads.Idempotency...)
@@ -114,6 +122,9 @@ func gather(s *session, loads []*store.Load) *reads {
 		for _, q := range l.Reads.Due {
 			r.queries = append(r.queries, s.due(l, q))
 		}
+		for _, q := range l.Reads.DueRecords {
+			r.queries = append(r.queries, s.dueRecords(l, q))
+		}
 		for _, q := range l.Reads.AttemptsOf {
 			r.queries = append(r.queries, attemptsOf(l, q))
 		}
@@ -123,8 +134,10 @@ func gather(s *session, loads []*store.Load) *reads {
 
 // statements is how many the reads need.
 func (r *reads) statements() int {
-	n := len(r.queries)
-	for _, asked := range []bool{len(r.executions) > 0, len(r.attempts) > 0, len(r.idempotency) > 0, len(r.lanes) > 0, r.nextDue} {
+	n := len(r.queries) + len(r.keyed.byFamily())
+	for _, asked := range []bool{
+		len(r.executions) > 0, len(r.attempts) > 0, len(r.idempotency) > 0, len(r.lanes) > 0, len(r.slots) > 0, r.nextDue,
+	} {
 		if asked {
 			n++
 		}
@@ -132,7 +145,10 @@ func (r *reads) statements() int {
 	return n
 }
 
+// send asks for the slots of a lane behind its record: a claim that writes the record again can then be sure that no slot
+// it has not seen was taken meanwhile.
 func (r *reads) send(t *trip) {
+	r.keyed.send(t)
 	r.sendExecutions(t)
 	for _, q := range r.queries {
 		q.send(t)
@@ -140,11 +156,13 @@ func (r *reads) send(t *trip) {
 	r.sendAttempts(t)
 	r.sendIdempotency(t)
 	r.sendRoutes(t)
+	r.sendSlots(t)
 	r.sendNextDue(t)
 }
 
 // deliver hands the answers to the batch. What was found goes first: absence never replaces it.
 func (r *reads) deliver(b *store.Batch) {
+	r.keyed.deliver(b)
 	for _, e := range r.foundExecs {
 		b.AddExecution(e.ID, e)
 	}
@@ -165,6 +183,9 @@ func (r *reads) deliver(b *store.Batch) {
 	}
 	for _, lane := range r.lanes {
 		b.AddRoutes(lane, r.foundRoutes[lane])
+	}
+	for _, lane := range r.slots {
+		b.AddSlots(lane, r.foundSlots[lane])
 	}
 	for _, q := range r.queries {
 		q.deliver(b)
@@ -285,26 +306,49 @@ func (r *reads) sendRoutes(t *trip) {
 	if len(r.lanes) == 0 {
 		return
 	}
-	lanes := make(map[flowfabric.LaneID]struct{}, len(r.lanes))
-	for _, lane := range r.lanes {
-		lanes[lane] = struct{}{}
-	}
-	params := [][]byte{arrayParam(sqlstore.Text, func(a *array) {
-		for _, lane := range slices.Sorted(maps.Keys(lanes)) {
-			a.Text(string(lane))
-		}
-	})}
-	r.foundRoutes = make(map[flowfabric.LaneID][]*record.Route, len(lanes))
+	r.foundRoutes = make(map[flowfabric.LaneID][]*record.Route, len(r.lanes))
 	var sc scanner
-	t.send(routesOfLanes, params, func(values [][]byte) error {
+	t.send(routesOfLanes, laneParams(r.lanes), func(values [][]byte) error {
 		route := scan(&sc, &sqlstore.Routes, values)
 		r.foundRoutes[route.Lane] = append(r.foundRoutes[route.Lane], route)
 		return nil
 	})
 }
 
-// Served by the key of ff_due.
-var earliestDue = newStatement(`SELECT due_at_ms FROM ff_due ORDER BY due_at_ms, execution_id, partition_key LIMIT 1`)
+// laneParams is an array of lanes, without repeats.
+func laneParams(list []flowfabric.LaneID) [][]byte {
+	lanes := slices.Compact(slices.Sorted(slices.Values(list)))
+	return [][]byte{arrayParam(sqlstore.Text, func(a *array) {
+		for _, lane := range lanes {
+			a.Text(string(lane))
+		}
+	})}
+}
+
+var slotsOfLanes = newStatement(`SELECT k.lane_id, c.n FROM unnest($1::text[]) k(lane_id)
+	CROSS JOIN LATERAL (SELECT count(*) AS n FROM ff_lane_slot r WHERE r.lane_id = k.lane_id OFFSET 0) c`)
+
+func (r *reads) sendSlots(t *trip) {
+	if len(r.slots) == 0 {
+		return
+	}
+	r.foundSlots = make(map[flowfabric.LaneID]int)
+	t.send(slotsOfLanes, laneParams(r.slots), func(values [][]byte) error {
+		r.foundSlots[flowfabric.LaneID(values[0])] = int(intOf(values[1]))
+		return nil
+	})
+}
+
+// Each time is the first of an index; least leaves out those that are not there.
+var earliestDue = newStatement(func() string {
+	times := []string{`(SELECT due_at_ms FROM ff_due ORDER BY due_at_ms, execution_id, partition_key LIMIT 1)`}
+	for _, f := range families {
+		if due := f.table.Due; due != "" {
+			times = append(times, `(SELECT `+due+` FROM `+f.table.Name+` WHERE `+due+` IS NOT NULL ORDER BY `+due+` LIMIT 1)`)
+		}
+	}
+	return `SELECT least(` + strings.Join(times, `, `) + `)`
+}())
 
 func (r *reads) sendNextDue(t *trip) {
 	if !r.nextDue {

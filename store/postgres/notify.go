@@ -3,7 +3,10 @@ package postgres
 import (
 	"context"
 	"maps"
+	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,14 +18,35 @@ import (
 	"github.com/flowfabric/flowfabric/internal/sqlstore"
 )
 
-// channel carries the lane of executions that became ready as its payload.
+// channel carries the lane of executions that became ready, behind the tag of the store that tells and a space. The tag is
+// empty when no store knows of them: they were submitted in a caller's transaction.
 const channel = "ff_wake"
+
+// newTag makes the tag of a store.
+func newTag() string { return strconv.FormatUint(rand.Uint64(), 36) }
+
+// wakeParams are the parameters of notifyStatement.
+func wakeParams(tag string, lanes []flowfabric.LaneID) [][]byte {
+	return [][]byte{arrayParam(sqlstore.Text, func(a *array) {
+		for _, lane := range lanes {
+			a.Text(tag + " " + string(lane))
+		}
+	})}
+}
+
+// laneOf returns the lane of a payload, and false for one with the given tag.
+func laneOf(payload, tag string) (flowfabric.LaneID, bool) {
+	from, lane, _ := strings.Cut(payload, " ")
+	return flowfabric.LaneID(lane), from != tag
+}
 
 // notifier tells other processes of lanes with new work. It speaks outside the data's transaction, because NOTIFY takes
 // a lock of the whole database until its commit is done, and at most once an interval: at once for the first, then for
 // all that came meanwhile.
 type notifier struct {
 	pool  *pgxpool.Pool
+	tag   string // names this store among those that tell
+	to    company
 	local clock.Clock
 	group *loop.Group
 	mu    struct {
@@ -31,20 +55,20 @@ type notifier struct {
 		busy    bool // a goroutine is sending
 		closed  bool
 	}
-	own ownSessions
 }
 
 // notifyInterval is the pause after each message.
 const notifyInterval = 5 * time.Millisecond
 
 func (n *notifier) start(pool *pgxpool.Pool) {
-	n.pool, n.local, n.group = pool, clock.Real(), loop.NewGroup(context.Background())
+	n.to = company{local: clock.Real(), deaf: true}
+	n.pool, n.tag, n.local, n.group = pool, newTag(), clock.Real(), loop.NewGroup(context.Background())
 	n.mu.pending = make(map[flowfabric.LaneID]struct{})
 }
 
 // notify leaves word of lanes. It does not wait.
 func (n *notifier) notify(lanes []flowfabric.LaneID) {
-	if len(lanes) == 0 {
+	if len(lanes) == 0 || !n.to.listens() {
 		return
 	}
 	n.mu.Lock()
@@ -84,7 +108,7 @@ func (n *notifier) take() []flowfabric.LaneID {
 	return lanes
 }
 
-const notifyLanes = `SELECT pg_notify('` + channel + `', lane) FROM unnest($1::text[]) lane`
+var notifyStatement = newStatement(`SELECT pg_notify('` + channel + `', payload) FROM unnest($1::text[]) payload`)
 
 func (n *notifier) send(ctx context.Context, lanes []flowfabric.LaneID) error {
 	c, err := n.pool.Acquire(ctx)
@@ -92,14 +116,7 @@ func (n *notifier) send(ctx context.Context, lanes []flowfabric.LaneID) error {
 		return err
 	}
 	defer c.Release()
-	n.own.add(c.Conn().PgConn().PID())
-	param := arrayParam(sqlstore.Text, func(a *array) {
-		for _, lane := range lanes {
-			a.Text(string(lane))
-		}
-	})
-	const textArray = 1009
-	_, err = c.Conn().PgConn().ExecParams(ctx, notifyLanes, [][]byte{param}, []uint32{textArray}, binaryForm, nil).Close()
+	_, err = c.Conn().PgConn().ExecParams(ctx, notifyStatement.sql, wakeParams(n.tag, lanes), nil, binaryForm, nil).Close()
 	return err
 }
 
@@ -108,27 +125,4 @@ func (n *notifier) close() {
 	n.mu.closed = true
 	n.mu.Unlock()
 	n.group.Close()
-}
-
-// ownSessions remembers which sessions sent last, so that the listener can skip what this process said itself. Few are
-// kept: the server gives process ids to others again.
-type ownSessions struct {
-	mu   sync.Mutex
-	pids [8]uint32
-	next int
-}
-
-func (o *ownSessions) add(pid uint32) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !slices.Contains(o.pids[:], pid) {
-		o.pids[o.next%len(o.pids)] = pid
-		o.next++
-	}
-}
-
-func (o *ownSessions) has(pid uint32) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return slices.Contains(o.pids[:], pid)
 }

@@ -13,9 +13,10 @@ import (
 // taken are the entries a session has deleted from the queues to have them for itself. Those whose execution it does not
 // move come back when it commits.
 type taken struct {
-	ready map[store.ReadyEntry]struct{}
-	due   map[store.DueEntry]struct{}
-	ids   map[flowfabric.ExecutionID]struct{} // by either kind of query
+	ready   map[store.ReadyEntry]struct{}
+	due     map[store.DueEntry]struct{}
+	ids     map[flowfabric.ExecutionID]struct{} // by either kind of query
+	records map[record.Key]struct{}             // of keyed families: locked, not deleted
 }
 
 func (t *taken) has(id flowfabric.ExecutionID) bool {
@@ -28,6 +29,13 @@ func (t *taken) add(id flowfabric.ExecutionID) {
 		t.ids = make(map[flowfabric.ExecutionID]struct{})
 	}
 	t.ids[id] = struct{}{}
+}
+
+func (t *taken) addRecord(key record.Key) {
+	if t.records == nil {
+		t.records = make(map[record.Key]struct{})
+	}
+	t.records[key] = struct{}{}
 }
 
 // Taking deletes: a row that is locked but there would be found again by the session's own next query. The rows come
@@ -92,11 +100,19 @@ func (s *session) claimable(l *store.Load, asked store.ClaimQuery) *query {
 				}
 			})
 		}
+		params := [][]byte{[]byte(asked.Lane), routes, int64Param(int64(asked.Limit))}
+		lk := s.look(l, asked)
+		if lk != nil {
+			st, params = takeReadyOfStretches, lk.params(asked.Limit)
+		}
 		var sc scanner
-		t.send(st, [][]byte{[]byte(asked.Lane), routes, int64Param(int64(asked.Limit))}, func(values [][]byte) error {
+		t.send(st, params, func(values [][]byte) error {
 			entry := store.ReadyEntry{
 				Lane: asked.Lane, ExecutionID: flowfabric.ExecutionIDFrom(uint16(intOf(values[0])), [16]byte(values[1])),
 				Route: intOf(values[2]), Priority: int(intOf(values[3])), CreatedAt: flowfabric.Timestamp(intOf(values[4])),
+			}
+			if lk != nil {
+				lk.took = append(lk.took, entry)
 			}
 			e := found(&sc, values[5:])
 			if e == nil || !e.Ready || store.ReadyEntryOf(e) != entry {

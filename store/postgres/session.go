@@ -15,7 +15,8 @@ type session struct {
 	c     *conn
 	open  bool // a transaction is under way
 	taken taken
-	stale bool // the queues held entries that no record stands behind
+	looks []*look // claim queries that stepped over floors
+	stale bool    // the queues held entries that no record stands behind
 	// careful: an earlier try met a conflict. Rows that ought to be new may be there, written by hand: inserting them
 	// plainly, which costs half of inserting or updating, is left to the first try.
 	careful bool
@@ -24,10 +25,11 @@ type session struct {
 // maxClockAge is how old a reading of the server's clock may get before the next round trip takes another.
 const maxClockAge = 10 * time.Second
 
-// begin opens a session. It asks the server for nothing but, once in the life of a store, its clock.
+// begin opens a session. It asks the server for nothing but its clock, once in the life of a store and when the machine has
+// slept.
 func (st *Store) begin(ctx context.Context, careful bool) (store.Session, error) {
 	s := &session{st: st, careful: careful}
-	if s.Now() != 0 {
+	if _, age := st.clock.estimate(); st.cfg.Clock != nil || age != unknown {
 		return s, nil
 	}
 	if err := s.readClock(ctx); err != nil {
@@ -72,17 +74,21 @@ func (s *session) sendBegin(t *trip, begin *statement, readClock bool) {
 	}
 }
 
-// sendSettings makes the planner settings hold for the transaction, if the connections do not have them of their own.
+// sendSettings makes the settings hold for the transaction, if the connections do not have them of their own.
 func (s *session) sendSettings(t *trip) {
-	if s.st.borrowed {
+	switch {
+	case s.st.borrowed:
 		t.send(settingsStatement, nil, nil)
+	case s.st.cfg.Pooler:
+		t.send(poolerStatement, nil, nil)
 	}
 }
 
 func (s *session) sendClock(t *trip) {
 	if s.st.cfg.Clock == nil {
+		sent := s.st.clock.local.Now()
 		t.send(clockStatement, nil, func(values [][]byte) error {
-			s.st.clock.observe(flowfabric.Timestamp(intOf(values[0])))
+			s.st.clock.observe(sent, flowfabric.Timestamp(intOf(values[0])))
 			return nil
 		})
 	}

@@ -17,7 +17,12 @@ const (
 	replace             // inserts or overwrites
 	update              // overwrites, each row guarded by its version
 	remove              // deletes by the whole row; what is absent is no error
+	erase               // deletes, each row guarded by its version
+	hold                // locks against changes, each row guarded by its version
 )
+
+// guarded reports whether a statement says how many rows it must reach.
+func (v verb) guarded() bool { return v == update || v == erase || v == hold }
 
 // shape is all that decides the text of a set-based statement.
 type shape struct {
@@ -71,6 +76,10 @@ func textOf[R any](t *sqlstore.Table[R], sh shape) string {
 		return w.update()
 	case remove:
 		return w.remove()
+	case erase:
+		return w.erase()
+	case hold:
+		return w.hold()
 	case ensure:
 		return w.insert() + ` ON CONFLICT DO NOTHING`
 	case replace:
@@ -98,11 +107,13 @@ type shapeWriter struct {
 	params   int
 	names    []string // of all columns
 	values   []string // of all columns, over u
-	keys     []string // conditions on the row, which an update calls c and a removal r
+	keys     []string // conditions on the row, which a guarded verb calls c and a removal r
 	set      []string // assignments to c, over u
 	arrays   []string // parameters to unnest
 	unnested []string // names of these
 }
+
+func (w *shapeWriter) guarded() bool { return w.sh.verb.guarded() }
 
 func (w *shapeWriter) column(name string, kind sqlstore.Kind, isKey, isUniform bool) {
 	w.params++
@@ -119,12 +130,14 @@ func (w *shapeWriter) column(name string, kind sqlstore.Kind, isKey, isUniform b
 	w.names = append(w.names, name)
 	w.values = append(w.values, value)
 	switch {
-	case isKey && w.sh.verb == update && !isUniform && len(w.keys) == 0:
+	case isKey && w.guarded() && !isUniform && len(w.keys) == 0:
 		w.keys = append(w.keys, `c.`+name+` = ANY (ARRAY[`+value+`])`) // see update
-	case isKey && w.sh.verb == update:
+	case isKey && w.guarded():
 		w.keys = append(w.keys, `c.`+name+` = `+value)
 	case isKey:
 		w.keys = append(w.keys, `r.`+name+` = `+value)
+	case name == "version" && (w.sh.verb == erase || w.sh.verb == hold):
+		w.keys = append(w.keys, `c.version = `+value)
 	case name == "version" && w.sh.verb == update:
 		w.keys = append(w.keys, `c.version = `+value+` - 1`)
 		w.set = append(w.set, `version = c.version + 1`)
@@ -169,8 +182,30 @@ func (w *shapeWriter) update() string {
 	if rows := w.rows(); rows != `` {
 		sql += ` FROM ` + rows
 	}
-	return sql + ` WHERE ` + strings.Join(w.keys, ` AND `) +
-		fmt.Sprintf(` RETURNING 1) SELECT ff_guard(count(*), $%d::bigint) FROM w`, w.params+1)
+	return sql + ` WHERE ` + strings.Join(w.keys, ` AND `) + ` RETURNING 1)` + w.guard()
+}
+
+// erase fails like update.
+func (w *shapeWriter) erase() string {
+	sql := `WITH w AS (DELETE FROM ` + w.sh.table + ` c`
+	if rows := w.rows(); rows != `` {
+		sql += ` USING ` + rows
+	}
+	return sql + ` WHERE ` + strings.Join(w.keys, ` AND `) + ` RETURNING 1)` + w.guard()
+}
+
+// hold fails like update.
+func (w *shapeWriter) hold() string {
+	sql := `WITH w AS MATERIALIZED (SELECT 1 FROM ` + w.sh.table + ` c`
+	if rows := w.rows(); rows != `` {
+		sql += `, ` + rows
+	}
+	return sql + ` WHERE ` + strings.Join(w.keys, ` AND `) + ` FOR SHARE OF c)` + w.guard()
+}
+
+// guard counts the rows that were reached, w, against the last parameter.
+func (w *shapeWriter) guard() string {
+	return fmt.Sprintf(` SELECT ff_guard(count(*), $%d::bigint) FROM w`, w.params+1)
 }
 
 func (w *shapeWriter) remove() string {

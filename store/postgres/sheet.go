@@ -23,11 +23,11 @@ func sendRows[R any](t *trip, s *shapes, v verb, table *sqlstore.Table[R], rows 
 	page := &t.c.sheet
 	fill(page, table, rows, set)
 	for i := range table.Columns {
-		if !set.Has(i) || (v != update && page.arrays[i].isNull()) {
+		if !set.Has(i) || (!v.guarded() && page.arrays[i].isNull()) {
 			continue
 		}
 		sh.set |= 1 << i
-		key := v == update && i < table.Keys // see shapeWriter.update
+		key := v.guarded() && i < table.Keys // see shapeWriter.update
 		if !page.arrays[i].varied && (len(rows) == 1 || len(rows) >= manyRows && !key) {
 			sh.uniform |= 1 << i
 		}
@@ -72,7 +72,7 @@ func (page *sheet) bind(sh shape, rows int) [][]byte {
 			page.params = append(page.params, page.arrays[i].all())
 		}
 	}
-	if sh.verb == update {
+	if sh.verb.guarded() {
 		page.params = append(page.params, int64Param(int64(rows)))
 	}
 	return page.params
@@ -96,10 +96,13 @@ func keyColumns[R any](t *sqlstore.Table[R]) sqlstore.ColumnSet {
 
 // fallback is the set that serves any rows.
 func fallback[R any](v verb, t *sqlstore.Table[R]) sqlstore.ColumnSet {
-	if v != update {
+	if !v.guarded() {
 		return allColumns(t)
 	}
 	set := keyColumns(t)
+	if v != update {
+		return set
+	}
 	for i := range t.Columns {
 		if t.Columns[i].Changed != nil {
 			set |= 1 << i

@@ -21,6 +21,7 @@ type Store struct {
 	shapes   shapes
 	notifier notifier
 	sweeper  sweeper
+	floors   floors
 	listener listener
 
 	running sync.RWMutex // held shared by calls, exclusively by Close
@@ -29,42 +30,19 @@ type Store struct {
 
 // Open connects to the database that url names and returns a store on it. The schema must be there: see [Migrate]. cfg
 // may be nil. The store is closed with [Store.Close].
+//
+// A pooler in transaction mode is noticed by its refusal of the settings that a store's connections begin with. One that
+// ignores them must be named: by Config.Pooler, or by [PoolerParam] in the url.
 func Open(ctx context.Context, url string, cfg *Config) (*Store, error) {
 	c, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	pc, err := pgxpool.ParseConfig(url)
+	pool, err := connect(ctx, url, &c)
 	if err != nil {
-		return nil, fmt.Errorf("postgres: parse the url: %w", err)
-	}
-	pc.MaxConns = int32(c.MaxConns)
-	tune(pc.ConnConfig.RuntimeParams)
-	pool, err := pgxpool.NewWithConfig(ctx, pc)
-	if err != nil {
-		return nil, fmt.Errorf("postgres: open a pool: %w", err)
-	}
-	if err := checkSchema(ctx, pool); err != nil {
-		pool.Close()
 		return nil, err
 	}
 	return newStore(pool, c, false), nil
-}
-
-// tune adds to the parameters of a connection what the url does not set.
-func tune(params map[string]string) {
-	for _, s := range plannerSettings {
-		setDefault(params, s.name, s.value)
-	}
-	setDefault(params, "application_name", "flowfabric")
-	setDefault(params, "lock_timeout", "10s")
-	setDefault(params, "idle_in_transaction_session_timeout", "60s")
-}
-
-func setDefault(params map[string]string, name, value string) {
-	if _, ok := params[name]; !ok {
-		params[name] = value
-	}
 }
 
 // FromPool returns a store on an open pool. It starts nothing and asks the database nothing; the pool stays the caller's,
@@ -82,7 +60,8 @@ func newStore(pool *pgxpool.Pool, cfg Config, borrowed bool) *Store {
 	st := &Store{cfg: cfg, pool: pool, borrowed: borrowed}
 	st.clock.local = clock.Real()
 	st.notifier.start(pool)
-	st.sweeper.start(pool)
+	st.floors.start()
+	st.sweeper.start(pool, &st.floors)
 	st.listener.start(st)
 	return st
 }
@@ -127,6 +106,9 @@ func (st *Store) Watch(ctx context.Context) (<-chan store.Wake, error) {
 		return nil, err
 	}
 	defer st.running.RUnlock()
+	if st.cfg.NoListen || st.cfg.Pooler {
+		return nil, fmt.Errorf("postgres: watch: %w", store.ErrNoWatch)
+	}
 	return st.listener.watch(ctx), nil
 }
 

@@ -11,20 +11,32 @@ import (
 	"github.com/flowfabric/flowfabric/internal/loop"
 )
 
-// sweeper vacuums the two queues. Entries leave them at the front, and until they are vacuumed every query walks over
-// what they leave behind: 10,000 removals make a claim five times as expensive, and autovacuum comes once a minute.
+// sweeper vacuums the queues. Entries leave them at the front, and until they are vacuumed every query walks over what
+// they leave behind: 10,000 removals make a claim five times as expensive, and autovacuum comes once a minute.
 type sweeper struct {
-	pool  *pgxpool.Pool
-	local clock.Clock
-	group *loop.Group
-	mu    struct {
+	pool   *pgxpool.Pool
+	local  clock.Clock
+	group  *loop.Group
+	floors *floors
+	mu     struct {
 		sync.Mutex
-		ready, due int // entries removed since the queue was last swept
-		rest       time.Time
-		busy       bool
-		closed     bool
+		removals removals // since the queue was last swept
+		rest     time.Time
+		busy     bool
+		closed   bool
 	}
 }
+
+// Queues that are swept.
+const (
+	readyQueue = iota
+	dueQueue
+	slotSet
+	sweptQueues
+)
+
+// removals are how many entries left each queue.
+type removals [sweptQueues]int
 
 const (
 	// sweepAfter is how many removals make a queue worth sweeping.
@@ -36,30 +48,33 @@ const (
 
 // What another process is sweeping is left to it. Without INDEX_CLEANUP few dead entries would be left where they are; with
 // TRUNCATE the vacuum would lock out everybody for the sake of a few pages.
-const (
-	sweepReady = `VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF) ff_ready`
-	sweepDue   = `VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF) ff_due`
-)
+var sweepStatements = [sweptQueues]string{
+	readyQueue: `VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF) ff_ready`,
+	dueQueue:   `VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF) ff_due`,
+	slotSet:    `VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF) ff_lane_slot`,
+}
 
-func (w *sweeper) start(pool *pgxpool.Pool) {
-	w.pool, w.local, w.group = pool, clock.Real(), loop.NewGroup(context.Background())
+func (w *sweeper) start(pool *pgxpool.Pool, f *floors) {
+	w.pool, w.local, w.group, w.floors = pool, clock.Real(), loop.NewGroup(context.Background()), f
 }
 
 // removed counts entries that left the queues, and sweeps in the background when it is time to.
-func (w *sweeper) removed(ready, due int) {
+func (w *sweeper) removed(left removals) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.mu.ready += ready
-	w.mu.due += due
-	if max(w.mu.ready, w.mu.due) < sweepAfter || w.mu.busy || w.mu.closed || w.local.Now().Before(w.mu.rest) {
+	most := 0
+	for queue, n := range left {
+		w.mu.removals[queue] += n
+		most = max(most, w.mu.removals[queue])
+	}
+	if most < sweepAfter || w.mu.busy || w.mu.closed || w.local.Now().Before(w.mu.rest) {
 		return
 	}
 	var statements []string
-	if w.mu.ready >= sweepAfter {
-		statements, w.mu.ready = append(statements, sweepReady), 0
-	}
-	if w.mu.due >= sweepAfter {
-		statements, w.mu.due = append(statements, sweepDue), 0
+	for queue, n := range w.mu.removals {
+		if n >= sweepAfter {
+			statements, w.mu.removals[queue] = append(statements, sweepStatements[queue]), 0
+		}
 	}
 	w.mu.busy = true
 	w.group.Go(func(ctx context.Context) { w.sweep(ctx, statements) })
@@ -86,7 +101,7 @@ func (w *sweeper) run(ctx context.Context, statements []string) error {
 			return err
 		}
 	}
-	return nil
+	return w.floors.examine(ctx, c.Conn().PgConn())
 }
 
 // close ends a sweep that is under way and starts no other.

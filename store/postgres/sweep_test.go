@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/postgres"
+	"github.com/flowfabric/flowfabric/store/storetest"
 )
 
 func TestQueues_AreSweptAfterManyRemovals(t *testing.T) {
@@ -36,4 +38,15 @@ func TestQueues_AreSweptAfterManyRemovals(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// The store passes the same suite while its claims step over floors.
+func TestStore_OverFloors(t *testing.T) {
+	storetest.Run(t, storetest.Harness{
+		Open: func(t testing.TB, clock store.Clock) store.Store {
+			s := open(t, migrated(t), &postgres.Config{Clock: clock})
+			postgres.ForceFloors(s)
+			return s
+		},
+	})
 }

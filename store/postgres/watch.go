@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/clock"
 	"github.com/flowfabric/flowfabric/internal/loop"
 	"github.com/flowfabric/flowfabric/store"
@@ -40,7 +39,7 @@ func (l *listener) watch(ctx context.Context) <-chan store.Wake {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.watchers[c] = struct{}{}
-	if !l.mu.started && !l.st.cfg.NoListen {
+	if !l.mu.started {
 		l.mu.started = true
 		l.group.Go(l.run)
 	}
@@ -91,28 +90,72 @@ func (l *listener) listen(ctx context.Context, again bool) (connected bool, err 
 		return false, fmt.Errorf("acquire a connection: %w", err)
 	}
 	defer c.Release()
-	if _, err := c.Exec(ctx, "LISTEN "+channel); err != nil {
+	defer stopListening(c.Conn())
+	if err := l.begin(ctx, c.Conn()); err != nil {
 		return false, fmt.Errorf("listen: %w", err)
 	}
-	defer stopListening(c.Conn())
+	l.st.notifier.to.begin()
+	defer l.st.notifier.to.end()
 	if again {
 		l.wake(store.Wake{})
 	}
+	said := clock.Real().Now()
 	for {
 		n, err := nextNotification(ctx, c.Conn())
+		if err == nil && n != nil {
+			err = l.take(ctx, c.Conn(), n)
+		}
+		if now := clock.Real().Now(); err == nil && now.Sub(said) >= signOfLife {
+			said = now
+			err = l.say(ctx, c.Conn(), stillOn)
+		}
 		if err != nil {
 			return true, err
-		}
-		if n != nil && !l.st.notifier.own.has(n.PID) {
-			l.wake(store.Wake{Lane: flowfabric.LaneID(n.Payload)})
 		}
 	}
 }
 
-// nextNotification waits for one and now and then makes sure that the server is still there; nil after each such check.
+// begin subscribes and greets the others.
+func (l *listener) begin(ctx context.Context, c *pgx.Conn) error {
+	if _, err := c.Exec(ctx, "LISTEN "+presence); err != nil {
+		return err
+	}
+	if err := l.say(ctx, c, hello); err != nil {
+		return err
+	}
+	_, err := c.Exec(ctx, "LISTEN "+channel)
+	return err
+}
+
+// take acts on a notification.
+func (l *listener) take(ctx context.Context, c *pgx.Conn, n *pgconn.Notification) error {
+	what, others := laneOf(n.Payload, l.st.notifier.tag)
+	switch {
+	case !others:
+		return nil
+	case n.Channel == channel:
+		l.wake(store.Wake{Lane: what})
+		return nil
+	}
+	answer, look := l.st.notifier.to.hear(string(what))
+	if look {
+		l.wake(store.Wake{})
+	}
+	if answer {
+		return l.say(ctx, c, welcome)
+	}
+	return nil
+}
+
+// say tells the other listeners of this one.
+func (l *listener) say(ctx context.Context, c *pgx.Conn, what string) error {
+	_, err := c.Exec(ctx, "SELECT pg_notify($1, $2)", presence, l.st.notifier.tag+" "+what)
+	return err
+}
+
+// nextNotification waits for one; nil when none has come for a while.
 func nextNotification(ctx context.Context, c *pgx.Conn) (*pgconn.Notification, error) {
-	const check = 30 * time.Second
-	waiting, cancel := context.WithTimeout(ctx, check)
+	waiting, cancel := context.WithTimeout(ctx, signOfLife)
 	defer cancel()
 	n, err := c.WaitForNotification(waiting)
 	if err == nil {
@@ -121,7 +164,7 @@ func nextNotification(ctx context.Context, c *pgx.Conn) (*pgconn.Notification, e
 	if ctx.Err() != nil || !errors.Is(waiting.Err(), context.DeadlineExceeded) || c.IsClosed() {
 		return nil, err
 	}
-	return nil, c.Ping(ctx)
+	return nil, nil //nolint:nilerr // the wait was meant to end
 }
 
 // stopListening makes a connection fit to be given back, or breaks it so that the pool drops it.
@@ -131,7 +174,7 @@ func stopListening(c *pgx.Conn) {
 	if c.IsClosed() {
 		return
 	}
-	if _, err := c.Exec(ctx, "UNLISTEN "+channel); err != nil {
+	if _, err := c.Exec(ctx, "UNLISTEN *"); err != nil {
 		_ = c.Close(ctx)
 	}
 }

@@ -21,9 +21,10 @@ type Keyed interface {
 // Key names a record of a keyed family. Its dynamic types are comparable.
 type Key interface {
 	Family() Family
-	// Partition is where the record lives.
+	// Partition is where the record lives, of [flowfabric.FamilyFlow]. It follows from the parts of the key and the shard:
+	// no two keys of a family on one shard differ in it alone.
 	Partition() flowfabric.Partition
-	// Parts are the parts of the key that name the record within its family, in the order lists follow.
+	// Parts are the parts of the key that name the record within its family, and their byte order is the order of lists.
 	Parts() []string
 }
 

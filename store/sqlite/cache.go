@@ -44,14 +44,20 @@ func (c *cache) get(id flowfabric.ExecutionID) *record.Execution {
 func (c *cache) committed(changes []store.Change[record.Execution]) {
 	for _, change := range changes {
 		e := change.After
-		delete(c.old, e.ID)
 		if e.State.Finished() || len(e.Payload)+len(e.Result)+len(e.ProgressDetails) > cacheBytes {
-			delete(c.young, e.ID)
+			c.drop(e.ID)
 			continue
 		}
+		delete(c.old, e.ID)
 		if len(c.young) >= cacheRecords || c.young == nil {
 			c.young, c.old = make(map[flowfabric.ExecutionID]*record.Execution, cacheRecords), c.young
 		}
 		c.young[e.ID] = e
 	}
+}
+
+// drop forgets an execution.
+func (c *cache) drop(id flowfabric.ExecutionID) {
+	delete(c.young, id)
+	delete(c.old, id)
 }

@@ -31,6 +31,9 @@ type Config struct {
 	Synchronous Synchronous
 	// Readers bounds the connections that serve View, 1 to 64. They are opened when needed. Default: 4.
 	Readers int
+	// Shared: the file may be an application's own database, so that it can submit and complete in its own transactions
+	// ([SubmitTx]). Our tables, all named ff_…, are added beside its tables, and the file is switched to write-ahead logging.
+	Shared bool
 	// BusyTimeout bounds the wait for another process that is writing, 1 ms to 10 minutes; a batch that waits longer fails
 	// with [store.ErrTransient]. Default: 5 s.
 	BusyTimeout time.Duration
@@ -43,8 +46,7 @@ func (cfg *Config) withDefaults() (Config, error) {
 		c = *cfg
 	}
 	if c.Clock == nil {
-		wall := clock.Real()
-		c.Clock = func() flowfabric.Timestamp { return flowfabric.TimestampOf(wall.Now()) }
+		c.Clock = machineClock()
 	}
 	if c.Synchronous == "" {
 		c.Synchronous = Full
@@ -56,6 +58,11 @@ func (cfg *Config) withDefaults() (Config, error) {
 		c.BusyTimeout = 5 * time.Second
 	}
 	return c, c.validate()
+}
+
+func machineClock() store.Clock {
+	wall := clock.Real()
+	return func() flowfabric.Timestamp { return flowfabric.TimestampOf(wall.Now()) }
 }
 
 func (cfg *Config) validate() error {

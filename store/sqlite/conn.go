@@ -124,6 +124,14 @@ func (c *conn) executionBy(id flowfabric.ExecutionID) (*record.Execution, error)
 	return c.reads.executionBy(id)
 }
 
+// executionIn returns the execution with an id, which is in a row.
+func (c *conn) executionIn(id flowfabric.ExecutionID, rowid int64) (*record.Execution, error) {
+	if e := c.cache.get(id); e != nil {
+		return e, nil
+	}
+	return c.reads.executionIn(rowid)
+}
+
 // inTransaction is false before begin, after commit, and after an error that made SQLite roll back by itself.
 func (c *conn) inTransaction() bool { return !c.db.AutocommitEnabled() }
 

@@ -11,14 +11,16 @@ import (
 // index answers the ordered queries of one session. What one query takes, no later one returns: queries continue where
 // the ones before them stopped.
 type index struct {
-	ready map[readyRange]*queue[store.ReadyEntry]
-	due   *queue[store.DueEntry]
-	taken map[flowfabric.ExecutionID]struct{} // by either kind of query
-
-	// Entries whose record says otherwise, after a change by hand: they are skipped, and removed when the session ends.
-	staleReady []store.ReadyEntry
-	staleDue   []store.DueEntry
+	ready   map[readyRange]*queue[readyRow]
+	due     *queue[dueRow]
+	records map[record.Family]*queue[record.Keyed]
+	taken   map[flowfabric.ExecutionID]struct{} // by either kind of query
 }
+
+type (
+	readyRow = indexed[store.ReadyEntry]
+	dueRow   = indexed[store.DueEntry]
+)
 
 // readyRange is what one queue of ready entries covers.
 type readyRange struct {
@@ -35,17 +37,13 @@ func (ix *index) claimable(c *conn, q store.ClaimQuery, peek bool) ([]*record.Ex
 		if err != nil || first == nil {
 			return list, err
 		}
-		entry := first.pop()
-		if ix.isTaken(entry.ExecutionID, peek) {
+		at := first.pop()
+		if ix.isTaken(at.entry.ExecutionID, peek) {
 			continue
 		}
-		e, err := c.executionBy(entry.ExecutionID)
+		e, err := c.executionIn(at.entry.ExecutionID, at.rowid)
 		if err != nil {
 			return nil, err
-		}
-		if e == nil || !e.Ready || store.ReadyEntryOf(e) != *entry {
-			ix.staleReady = append(ix.staleReady, *entry)
-			continue
 		}
 		ix.take(e.ID, peek)
 		list = append(list, e)
@@ -58,20 +56,16 @@ func (ix *index) dueBefore(c *conn, now flowfabric.Timestamp, q store.DueQuery, 
 	var list []*record.Execution
 	queue := ix.dueQueue(c.reads, now, peek)
 	for len(list) < q.Limit {
-		if entry, err := queue.head(q.Limit - len(list)); err != nil || entry == nil {
+		if at, err := queue.head(q.Limit - len(list)); err != nil || at == nil {
 			return list, err
 		}
-		entry := queue.pop()
-		if ix.isTaken(entry.ExecutionID, peek) {
+		at := queue.pop()
+		if ix.isTaken(at.entry.ExecutionID, peek) {
 			continue
 		}
-		e, err := c.executionBy(entry.ExecutionID)
+		e, err := c.executionIn(at.entry.ExecutionID, at.rowid)
 		if err != nil {
 			return nil, err
-		}
-		if e == nil || e.DueAt != entry.DueAt {
-			ix.staleDue = append(ix.staleDue, *entry)
-			continue
 		}
 		ix.take(e.ID, peek)
 		list = append(list, e)
@@ -95,19 +89,19 @@ func (ix *index) take(id flowfabric.ExecutionID, peek bool) {
 }
 
 // readyQueues returns the queues of q's routes. A peek has its own, so that it moves nobody else's.
-func (ix *index) readyQueues(r *reads, q store.ClaimQuery, peek bool) []*queue[store.ReadyEntry] {
+func (ix *index) readyQueues(r *reads, q store.ClaimQuery, peek bool) []*queue[readyRow] {
 	known := ix.ready
 	if known == nil || peek {
-		known = make(map[readyRange]*queue[store.ReadyEntry], len(q.Routes))
+		known = make(map[readyRange]*queue[readyRow], len(q.Routes))
 	}
 	if !peek {
 		ix.ready = known
 	}
-	queues := make([]*queue[store.ReadyEntry], len(q.Routes))
+	queues := make([]*queue[readyRow], len(q.Routes))
 	for i, route := range q.Routes {
 		at := readyRange{lane: q.Lane, route: route}
 		if known[at] == nil {
-			known[at] = &queue[store.ReadyEntry]{fetch: func(limit, offset int) ([]*store.ReadyEntry, error) {
+			known[at] = &queue[readyRow]{fetch: func(limit, offset int) ([]*readyRow, error) {
 				return r.readyEntries(q.Lane, route, limit, offset)
 			}}
 		}
@@ -116,8 +110,8 @@ func (ix *index) readyQueues(r *reads, q store.ClaimQuery, peek bool) []*queue[s
 	return queues
 }
 
-func (ix *index) dueQueue(r *reads, now flowfabric.Timestamp, peek bool) *queue[store.DueEntry] {
-	fresh := &queue[store.DueEntry]{fetch: func(limit, offset int) ([]*store.DueEntry, error) {
+func (ix *index) dueQueue(r *reads, now flowfabric.Timestamp, peek bool) *queue[dueRow] {
+	fresh := &queue[dueRow]{fetch: func(limit, offset int) ([]*dueRow, error) {
 		return r.dueEntries(now, limit, offset)
 	}}
 	if peek {
@@ -131,18 +125,18 @@ func (ix *index) dueQueue(r *reads, now flowfabric.Timestamp, peek bool) *queue[
 
 // firstOf returns the queue whose head comes first in the claim order, nil when all are empty. want is how many entries
 // the caller can use at most.
-func firstOf(queues []*queue[store.ReadyEntry], want int) (*queue[store.ReadyEntry], error) {
+func firstOf(queues []*queue[readyRow], want int) (*queue[readyRow], error) {
 	const fewest = 8 // entries worth a query
 	share := min(want, max(want/max(1, len(queues)), fewest))
-	var first *queue[store.ReadyEntry]
-	var best *store.ReadyEntry
+	var first *queue[readyRow]
+	var best *readyRow
 	for _, q := range queues {
-		entry, err := q.head(share)
+		at, err := q.head(share)
 		if err != nil {
 			return nil, err
 		}
-		if entry != nil && (best == nil || claimsBefore(entry, best)) {
-			first, best = q, entry
+		if at != nil && (best == nil || claimsBefore(&at.entry, &best.entry)) {
+			first, best = q, at
 		}
 	}
 	return first, nil
@@ -182,5 +176,3 @@ func (q *queue[E]) pop() *E {
 	q.next++
 	return q.read[q.next-1]
 }
-
-func (ix *index) isStale() bool { return len(ix.staleReady)+len(ix.staleDue) > 0 }

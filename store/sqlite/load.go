@@ -11,7 +11,6 @@ func (sn *session) Load(ctx context.Context, b *store.Batch, loads []*store.Load
 	b.SetNow(sn.now)
 	for _, l := range loads {
 		if err := sn.load(b, l); err != nil {
-			sn.broken = true
 			return classify(ctx, "read", err)
 		}
 	}
@@ -55,6 +54,20 @@ func (sn *session) loadByKey(b *store.Batch, r *store.Reads) error {
 		}
 		b.AddRoutes(lane, routes)
 	}
+	for _, key := range r.Records {
+		rec, err := reads.keyed[key.Family()].by(key)
+		if err != nil {
+			return err
+		}
+		b.AddRecord(key, rec)
+	}
+	for _, lane := range r.Slots {
+		n, err := reads.slotsTaken(lane)
+		if err != nil {
+			return err
+		}
+		b.AddSlots(lane, n)
+	}
 	return nil
 }
 
@@ -80,6 +93,20 @@ func (sn *session) loadQueries(b *store.Batch, l *store.Load) error {
 			return err
 		}
 		b.AddDue(l, list)
+	}
+	for _, q := range l.Reads.ReadyRoutes {
+		routes, err := reads.routesReady(q)
+		if err != nil {
+			return err
+		}
+		b.AddReadyRoutes(l, routes)
+	}
+	for _, q := range l.Reads.DueRecords {
+		list, err := sn.index.dueRecords(reads, sn.now, q, l.Peek)
+		if err != nil {
+			return err
+		}
+		b.AddDueRecords(l, list)
 	}
 	if l.Reads.NextDue {
 		at, err := reads.earliestDue()

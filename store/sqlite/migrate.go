@@ -15,16 +15,18 @@ import (
 )
 
 // The steps of the schema, applied in order of name. The number before the underscore, from 1 without a gap, is the
-// version a step leads to; the file remembers it as user_version. A released step is never changed.
+// version a step leads to; the table ff_schema remembers it, since user_version may be another's in a shared file. A
+// released step is never changed.
 //
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// applicationID marks the files of this package: the bytes of "FFab".
-const applicationID = 0x46466162
+// errForeign: the file holds tables, none of them ours.
+var errForeign = errors.New("the file is a database of another application")
 
 // migrate brings the database to the newest version, in one transaction. It may be called by several processes at once.
-func migrate(ctx context.Context, db *driver.Conn, busyTimeout time.Duration) error {
+// A database of another application is refused, unless it is to be shared.
+func migrate(ctx context.Context, db *driver.Conn, shared bool, busyTimeout time.Duration) error {
 	steps, err := readSteps(migrations)
 	if err != nil {
 		return err
@@ -32,7 +34,10 @@ func migrate(ctx context.Context, db *driver.Conn, busyTimeout time.Duration) er
 	db.SetInterrupt(ctx.Done())
 	defer db.SetInterrupt(nil)
 	version, err := schemaVersion(db)
-	if err != nil {
+	if errors.Is(err, errForeign) && !shared {
+		return fmt.Errorf("%w; set Config.Shared to keep the tables of FlowFabric beside its own", err)
+	}
+	if err != nil && !errors.Is(err, errForeign) {
 		return err
 	}
 	if version > len(steps) {
@@ -90,7 +95,7 @@ func useWAL(db *driver.Conn) error {
 
 // applySteps applies what the database lacks, within the transaction that has begun, and commits.
 func applySteps(db *driver.Conn, steps []string) error {
-	version, err := schemaVersion(db) // again: another process may have been faster
+	version, err := SchemaVersion(db) // again: another process may have been faster
 	if err != nil {
 		return err
 	}
@@ -99,32 +104,36 @@ func applySteps(db *driver.Conn, steps []string) error {
 			return fmt.Errorf("migration %d: %w", i+1, err)
 		}
 	}
-	for _, sql := range []string{
-		fmt.Sprintf("PRAGMA application_id = %d", applicationID),
-		fmt.Sprintf("PRAGMA user_version = %d", max(version, len(steps))),
-		"COMMIT",
-	} {
-		if err := run(db, sql); err != nil {
-			return err
-		}
+	if err := run(db, fmt.Sprintf("UPDATE ff_schema SET version = %d", max(version, len(steps)))); err != nil {
+		return err
 	}
-	return nil
+	return run(db, "COMMIT")
 }
 
-// schemaVersion returns the version of the database, 0 for an empty one, and refuses one that is not ours to change.
-func schemaVersion(db *driver.Conn) (int, error) {
-	objects, err := number(db, "SELECT count(*) FROM sqlite_schema")
-	if err != nil || objects == 0 {
-		return 0, err
+// SchemaVersion returns the version of the schema in the database of a connection, 0 if there is none.
+func SchemaVersion(db *driver.Conn) (int, error) {
+	version, err := schemaVersion(db)
+	if errors.Is(err, errForeign) {
+		return 0, nil
 	}
-	mark, err := number(db, "PRAGMA application_id")
+	return version, err
+}
+
+// schemaVersion returns the version of our schema in the database, 0 if there is none. With the 0 it fails with errForeign
+// if there is something else.
+func schemaVersion(db *driver.Conn) (int, error) {
+	ours, err := number(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'ff_schema'")
 	if err != nil {
 		return 0, err
 	}
-	if mark != applicationID {
-		return 0, errors.New("the file is a database of another application")
+	if ours > 0 {
+		return number(db, "SELECT version FROM ff_schema")
 	}
-	return number(db, "PRAGMA user_version")
+	objects, err := number(db, "SELECT count(*) FROM sqlite_schema")
+	if err == nil && objects > 0 {
+		err = errForeign
+	}
+	return 0, err
 }
 
 func number(db *driver.Conn, query string) (int, error) {

@@ -8,7 +8,12 @@ import (
 	driver "zombiezen.com/go/sqlite"
 
 	"github.com/flowfabric/flowfabric/internal/sqlstore"
+	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
 )
+
+// tagSearch is the step of a list that looks at the tags of one row.
+const tagSearch = "\nCORRELATED SCALAR SUBQUERY 1\nSCAN json_each VIRTUAL TABLE INDEX 1:"
 
 // Every statement of the hot path is served by one key: no scan, no sort.
 func TestPlans(t *testing.T) {
@@ -27,24 +32,69 @@ func TestPlans(t *testing.T) {
 		{"attempts of", sqlAttemptsOf, "SEARCH ff_attempt USING PRIMARY KEY (partition_key=? AND execution_id=? AND attempt_index>?)"},
 		{"idempotency", sqlIdempotency, "SEARCH ff_idempotency USING PRIMARY KEY (namespace=? AND idempotency_key=?)"},
 		{"routes", sqlRoutes, "SEARCH ff_route USING PRIMARY KEY (lane_id=?)"},
-		{"ready", sqlReady, "SEARCH ff_ready USING PRIMARY KEY (lane_id=? AND route=?)"},
-		{"due", sqlDue, "SEARCH ff_due USING PRIMARY KEY (due_at_ms<?)"},
-		{"next due", sqlNextDue, "SCAN ff_due"}, // in order of its key, and no further than the first
+		{"execution of an entry", sqlExecutionAt, "SEARCH ff_exec_core USING INTEGER PRIMARY KEY (rowid=?)"},
+		{"ready", sqlReady, "SEARCH ff_exec_core USING INDEX ff_exec_core_ready (lane_id=? AND route=?)"}, // all it answers is in the index
+		{"ready route", sqlReadyRoute, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_ready (lane_id=? AND route>?)"},
+		{"due", sqlDue, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_due (due_at_ms<?)"},
+		{"slots", sqlSlots, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_slot (lane_id=?)"},
 		{
 			"update", updateSet(&sqlstore.Executions, 1<<14),
 			"SEARCH ff_exec_core USING INDEX sqlite_autoindex_ff_exec_core_1 (partition_key=? AND execution_id=?)",
 		},
 		{
-			"remove ready", deleteBy(&sqlstore.Ready),
-			"SEARCH ff_ready USING PRIMARY KEY (lane_id=? AND route=? AND priority=? AND created_at_ms=? AND execution_id=? AND partition_key=?)",
-		},
-		{
-			"remove due", deleteBy(&sqlstore.Due),
-			"SEARCH ff_due USING PRIMARY KEY (due_at_ms=? AND execution_id=? AND partition_key=?)",
-		},
-		{
 			"members of a flow", "SELECT execution_id FROM ff_exec_core WHERE partition_key = ? AND flow_id = ?",
 			"SEARCH ff_exec_core USING INDEX ff_exec_core_flow (partition_key=? AND flow_id=?)",
+		},
+		{"lane", keyedBy(sqlstore.Keyed[record.Lanes]), "SEARCH ff_lane_registry USING PRIMARY KEY (lane_id=?)"},
+		{
+			"worker", keyedBy(sqlstore.Keyed[record.Workers]),
+			"SEARCH ff_worker_registry USING PRIMARY KEY (namespace=? AND worker_instance_id=?)",
+		},
+		{
+			"due workers", keyedDue(sqlstore.Keyed[record.Workers]),
+			"SEARCH ff_worker_registry USING INDEX ff_worker_registry_due (expires_at_ms<?)",
+		},
+		{
+			"due secrets", keyedDue(sqlstore.Keyed[record.Secrets]),
+			"SEARCH ff_waitpoint_hmac USING INDEX ff_waitpoint_hmac_due (expires_at_ms<?)",
+		},
+		{
+			"workers of a namespace",
+			recordsAfter(sqlstore.Keyed[record.Workers], store.RecordQuery{After: record.WorkerKey{}, Prefix: 1}),
+			"SEARCH ff_worker_registry USING PRIMARY KEY (namespace=? AND worker_instance_id>?)",
+		},
+		{
+			"lanes", recordsAfter(sqlstore.Keyed[record.Lanes], store.RecordQuery{After: record.LaneKey{}}),
+			"SEARCH ff_lane_registry USING PRIMARY KEY (lane_id>?)",
+		},
+		{
+			"list", sqlList,
+			"SEARCH ff_exec_core USING INDEX ff_exec_core_created ((created_at_ms,execution_id,partition_key)>(?,?,?) AND " +
+				"(created_at_ms,execution_id,partition_key)<(?,?,?))" + tagSearch,
+		},
+		{
+			"list of a lane", sqlListOfLane,
+			"SEARCH ff_exec_core USING INDEX ff_exec_core_lane (lane_id=? AND (created_at_ms,execution_id,partition_key)>(?,?,?) AND " +
+				"(created_at_ms,execution_id,partition_key)<(?,?,?))" + tagSearch,
+		},
+		{
+			"scan", sqlScanned,
+			"SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_created ((created_at_ms,execution_id,partition_key)>(?,?,?) AND " +
+				"(created_at_ms,execution_id,partition_key)<(?,?,?))",
+		},
+		{
+			"scan of a lane", sqlScannedOfLane,
+			"SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_lane (lane_id=? AND (created_at_ms,execution_id,partition_key)>(?,?,?) AND " +
+				"(created_at_ms,execution_id,partition_key)<(?,?,?))",
+		},
+		{
+			"leases", sqlLeases,
+			"SEARCH ff_exec_core USING INDEX ff_exec_core_lease ((lease_expires_at_ms,execution_id,partition_key)>(?,?,?) AND lease_expires_at_ms<?)",
+		},
+		{"expired", sqlExpired, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_retention (retain_until_ms<?)"},
+		{
+			"attempts to forget", sqlForgetRest,
+			"SEARCH ff_attempt USING PRIMARY KEY (partition_key=? AND execution_id=?)",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

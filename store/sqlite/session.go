@@ -14,12 +14,12 @@ type session struct {
 	conn  *conn
 	now   flowfabric.Timestamp
 	index index
-	// broken: a statement failed, so there is nothing worth keeping.
-	broken bool
 }
 
 // begin opens a writing session: it waits for its turn in this process, then for other processes.
-func (s *Store) begin(ctx context.Context) (store.Session, error) {
+func (s *Store) begin(ctx context.Context) (store.Session, error) { return s.beginWrite(ctx) }
+
+func (s *Store) beginWrite(ctx context.Context) (*session, error) {
 	c, err := s.writer.take(ctx)
 	if err != nil {
 		return nil, err
@@ -57,45 +57,31 @@ func (s *Store) beginRead(ctx context.Context) (*session, error) {
 // Now implements [store.Session].
 func (sn *session) Now() flowfabric.Timestamp { return sn.now }
 
-// Commit implements [store.Session].
+// Commit implements [store.Session]. What ch guards without writing it needs no look: it was read in this transaction,
+// which has kept other writers out since it began.
 func (sn *session) Commit(ctx context.Context, ch *store.Changes) error {
-	if err := sn.write(ch); err != nil {
-		sn.broken = true
+	if err := sn.conn.writes.apply(ch); err != nil {
 		return classify(ctx, "write", err)
 	}
-	sn.conn.db.SetInterrupt(nil) // from here on it is done or undone, never given up halfway
-	if err := sn.conn.commit.run(); err != nil {
-		sn.broken = true
-		sn.conn.cache.clear()
-		return classifyCommit(ctx, err)
+	if err := sn.commit(ctx); err != nil {
+		return err
 	}
 	sn.conn.cache.committed(ch.Executions)
 	return nil
 }
 
-func (sn *session) write(ch *store.Changes) error {
-	if err := sn.heal(); err != nil {
-		return err
+// commit makes what was written durable.
+func (sn *session) commit(ctx context.Context) error {
+	sn.conn.db.SetInterrupt(nil) // from here on it is done or undone, never given up halfway
+	if err := sn.conn.commit.run(); err != nil {
+		sn.conn.cache.clear()
+		return classifyCommit(ctx, err)
 	}
-	return sn.conn.writes.apply(ch)
+	return nil
 }
 
 // Close implements [store.Session].
 func (sn *session) Close() {
 	sn.conn.db.SetInterrupt(nil)
-	if sn.conn.writes != nil && sn.index.isStale() && !sn.broken && sn.conn.inTransaction() {
-		sn.keepHealed()
-	}
 	sn.home.put(sn.conn, sn.conn.abandon())
 }
-
-// keepHealed commits the removal of stale index entries in a session that wrote nothing else. Its errors do not matter:
-// whoever meets the entries next tries again.
-func (sn *session) keepHealed() {
-	if sn.heal() == nil {
-		_ = sn.conn.commit.run()
-	}
-}
-
-// heal removes the stale index entries the session has met.
-func (sn *session) heal() error { return sn.conn.writes.remove(sn.index.staleReady, sn.index.staleDue) }

@@ -165,7 +165,7 @@ type beforeCommit struct {
 
 func (b *beforeCommit) Commit(ctx context.Context, ch *store.Changes) error {
 	sn := b.Session.(*session)
-	if err := sn.write(ch); err != nil {
+	if err := sn.conn.writes.apply(ch); err != nil {
 		return err
 	}
 	b.crash()

@@ -202,6 +202,34 @@ func all[R any](s *statement, t *sqlstore.Table[R]) ([]*R, error) {
 	}
 }
 
+// indexed is an entry of an ordered index together with the rowid of its execution.
+type indexed[E any] struct {
+	entry E
+	rowid int64
+}
+
+// allIndexed returns all rows, whose columns are those of t and the rowid.
+func allIndexed[E any](s *statement, t *sqlstore.Table[E]) ([]*indexed[E], error) {
+	var list []*indexed[E]
+	for {
+		found, err := s.step()
+		if err != nil || !found {
+			return list, err
+		}
+		list = append(list, &indexed[E]{entry: *scan(s, t), rowid: s.stmt.ColumnInt64(len(t.Columns))})
+	}
+}
+
+// number returns the one number that a query answers; 0 for NULL and for no row.
+func (s *statement) number() (int64, error) {
+	found, err := s.step()
+	if err != nil || !found {
+		return 0, err
+	}
+	n := s.stmt.ColumnInt64(0)
+	return n, s.reset()
+}
+
 // row is the current row of a statement.
 type row struct {
 	stmt *driver.Stmt

@@ -23,16 +23,18 @@ type Store struct {
 	mu        struct {
 		sync.Mutex
 		watchers *sync.WaitGroup // nil once closed
+		expected chan struct{}   // closed and replaced when a commit of another connection is expected
 	}
 }
 
 var (
-	_ store.Store  = (*Store)(nil)
-	_ store.Dumper = (*Store)(nil)
+	_ store.Store   = (*Store)(nil)
+	_ store.Catalog = (*Store)(nil)
+	_ store.Dumper  = (*Store)(nil)
 )
 
 // Open opens the store in the file at path, creating the file and bringing its schema up to date if needed. cfg may be
-// nil. A file that a newer release has migrated, or that holds something else, is refused.
+// nil. A file that a newer release has migrated is refused, and a database of another application unless it is [Config].Shared.
 func Open(ctx context.Context, path string, cfg *Config) (*Store, error) {
 	if err := validatePath(path); err != nil {
 		return nil, err
@@ -42,7 +44,7 @@ func Open(ctx context.Context, path string, cfg *Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{path: path, cfg: c, closing: make(chan struct{})}
-	s.mu.watchers = &sync.WaitGroup{}
+	s.mu.watchers, s.mu.expected = &sync.WaitGroup{}, make(chan struct{})
 	writer, err := s.openMigrated(ctx)
 	if err != nil {
 		return nil, classify(ctx, "open "+path, err)
@@ -60,7 +62,7 @@ func (s *Store) openMigrated(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, db, s.cfg.BusyTimeout); err != nil {
+	if err := migrate(ctx, db, s.cfg.Shared, s.cfg.BusyTimeout); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return newWriter(db)

@@ -9,8 +9,12 @@ import (
 	"github.com/flowfabric/flowfabric/store"
 )
 
-// watchInterval is how often a watch looks. A look costs a few microseconds and no I/O.
-const watchInterval = 100 * time.Millisecond
+// A watch looks once an interval. A look costs a few microseconds and no I/O. When a commit is expected it looks at once
+// more often, and then at twice the interval each time: the commit is noticed at the latest after as long again as it took.
+const (
+	watchInterval = 100 * time.Millisecond
+	soonInterval  = time.Millisecond
+)
 
 // Watch implements [store.Store]. SQLite does not tell what other connections commit, only that they did: wakes name no
 // lane. It is asked on the connection that writes, so that this store's own commits do not count. The channel is also
@@ -37,8 +41,9 @@ func (s *Store) Watch(ctx context.Context) (<-chan store.Wake, error) {
 // watch runs until ctx ends or the store closes.
 func (s *Store) watch(ctx context.Context, seen int64, wakes chan<- store.Wake) {
 	wall := clock.Real()
+	interval, expected := watchInterval, s.expected()
 	for {
-		t := wall.NewTimer(watchInterval)
+		t := wall.NewTimer(interval)
 		select {
 		case <-ctx.Done():
 			t.Stop()
@@ -46,7 +51,12 @@ func (s *Store) watch(ctx context.Context, seen int64, wakes chan<- store.Wake) 
 		case <-s.closing:
 			t.Stop()
 			return
+		case <-expected:
+			t.Stop()
+			interval, expected = soonInterval, s.expected()
+			continue
 		case <-t.C:
+			interval = min(2*interval, watchInterval)
 		}
 		version, err := s.look(ctx)
 		if err != nil || version == seen { // a look that fails shows nothing; the next one may
@@ -88,4 +98,18 @@ func (s *Store) awaitWatchers() {
 	s.mu.watchers = nil
 	s.mu.Unlock()
 	watchers.Wait()
+}
+
+// expectCommit makes the watches look more often for a while: another connection of this process is about to commit.
+func (s *Store) expectCommit() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.mu.expected)
+	s.mu.expected = make(chan struct{})
+}
+
+func (s *Store) expected() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.expected
 }

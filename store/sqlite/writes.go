@@ -15,9 +15,10 @@ type writes struct {
 	executions  *guarded[record.Execution]
 	idempotency *guarded[record.Idempotency]
 
-	attempt, route                           *statement
-	event, events                            *statement // one, and manyEvents at once
-	addReady, removeReady, addDue, removeDue *statement
+	families map[record.Family]*keyedWrites
+
+	attempt, route *statement
+	event, events  *statement // one, and manyEvents at once
 }
 
 // manyEvents is how many events one statement inserts. AUTOINCREMENT writes its counter once per statement: one by one,
@@ -35,15 +36,14 @@ func prepareWrites(db *driver.Conn) (*writes, error) {
 	if err != nil {
 		return nil, err
 	}
+	if w.families, err = prepareKeyedWrites(db); err != nil {
+		return nil, err
+	}
 	return w, prepareAll(db, []toPrepare{
 		{&w.attempt, insert(&sqlstore.Attempts) + orOverwrite(&sqlstore.Attempts)},
 		{&w.route, insert(&sqlstore.Routes) + orNothing},
 		{&w.event, insert(&sqlstore.Events)},
 		{&w.events, insertRows(&sqlstore.Events, manyEvents)},
-		{&w.addReady, insert(&sqlstore.Ready) + orNothing},
-		{&w.removeReady, deleteBy(&sqlstore.Ready)},
-		{&w.addDue, insert(&sqlstore.Due) + orNothing},
-		{&w.removeDue, deleteBy(&sqlstore.Due)},
 	})
 }
 
@@ -70,10 +70,10 @@ func (w *writes) apply(ch *store.Changes) error {
 			return err
 		}
 	}
-	if err := w.append(ch.Events); err != nil {
+	if err := w.keyed(ch.Records, ch.Registered); err != nil {
 		return err
 	}
-	return w.index(store.IndexesOf(ch.Executions))
+	return w.append(ch.Events)
 }
 
 // append adds events to the log, in order.
@@ -87,25 +87,6 @@ func (w *writes) append(events []record.Event) error {
 		}
 	}
 	return writeEach(w.event, &sqlstore.Events, events)
-}
-
-// index moves the entries of the two indexes. An entry to remove may be missing, one to add may exist: rows written by
-// hand have whatever entries they were given.
-func (w *writes) index(ix store.IndexChanges) error {
-	if err := w.remove(ix.ReadyRemove, ix.DueRemove); err != nil {
-		return err
-	}
-	if err := writeEach(w.addReady, &sqlstore.Ready, ix.ReadyAdd); err != nil {
-		return err
-	}
-	return writeEach(w.addDue, &sqlstore.Due, ix.DueAdd)
-}
-
-func (w *writes) remove(ready []store.ReadyEntry, due []store.DueEntry) error {
-	if err := writeEach(w.removeReady, &sqlstore.Ready, ready); err != nil {
-		return err
-	}
-	return writeEach(w.removeDue, &sqlstore.Due, due)
 }
 
 func writeEach[R any](s *statement, t *sqlstore.Table[R], list []R) error {

@@ -114,7 +114,7 @@ func (w *walk) decide(rule string, e *record.Execution, att *record.Attempt) (li
 	var err error
 	switch rule {
 	case "claim":
-		if !lifecycle.Claimable(e, []string{"gpu"}) {
+		if !lifecycle.Claimable(e, []string{"gpu"}, w.now) {
 			return ch, nil
 		}
 		return lifecycle.Claim(e, lifecycle.Grant{
@@ -141,7 +141,7 @@ func (w *walk) decide(rule string, e *record.Execution, att *record.Attempt) (li
 	case "priority":
 		ch, _, err = lifecycle.ChangePriority(e, &ff.ChangePriority{NewPriority: w.rand.IntN(20000) - 5000}, w.now)
 	default:
-		return lifecycle.Tick(e, w.now)
+		return lifecycle.Tick(e, nil, w.now)
 	}
 	return ch, err
 }

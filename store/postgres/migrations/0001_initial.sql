@@ -1,9 +1,13 @@
--- One row for each execution: its state, its place in the two indexes, the open attempt and its lease. No column of it
--- that changes often is indexed, so that updates stay in their page (HOT); fillfactor leaves room for them.
+-- Keys that lists are ordered by, and texts that indexes compare often, are COLLATE "C": bytewise.
+
+-- One row for each execution: its state, its place in the indexes, the open attempt and its lease. No column of it that
+-- ever changes is indexed, so that updates stay in their page (HOT); fillfactor leaves room for them.
 CREATE TABLE ff_exec_core (
     partition_key          smallint NOT NULL,
     priority               integer  NOT NULL DEFAULT 0,
+    priority_boost         integer  NOT NULL DEFAULT 0,
     ready                  boolean  NOT NULL DEFAULT false,
+    slot                   boolean  NOT NULL DEFAULT false,
     execution_id           uuid     NOT NULL,
     version                bigint   NOT NULL DEFAULT 1,
     created_at_ms          bigint   NOT NULL,
@@ -13,7 +17,7 @@ CREATE TABLE ff_exec_core (
     total_attempt_count    integer  NOT NULL DEFAULT 0,
     retry_count            integer  NOT NULL DEFAULT 0,
     lease_reclaim_count    integer  NOT NULL DEFAULT 0,
-    lane_id                text     NOT NULL,
+    lane_id                text     COLLATE "C" NOT NULL,
     lifecycle_phase        text     NOT NULL,
     ownership_state        text     NOT NULL,
     eligibility_state      text     NOT NULL,
@@ -22,6 +26,7 @@ CREATE TABLE ff_exec_core (
     required_capabilities  text[]   NOT NULL DEFAULT '{}',
     raw_fields             jsonb    NOT NULL DEFAULT '{}',
     due_at_ms              bigint,
+    retain_until_ms        bigint,
     delay_until_ms         bigint,
     started_at_ms          bigint,
     terminal_at_ms         bigint,
@@ -54,6 +59,8 @@ CREATE TABLE ff_exec_core (
     lease_revoke_reason    text,
     progress_message       text,
     deadline_at_ms         bigint,
+    attempt_ends_at_ms     bigint,
+    attempt_left_ms        bigint,
     tags                   jsonb,
     policy                 jsonb,
     payload                bytea,
@@ -61,6 +68,12 @@ CREATE TABLE ff_exec_core (
     progress_details       bytea,
     PRIMARY KEY (partition_key, execution_id)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
+
+-- The two orders of lists. They grow at their end. All times are positive; the condition, which lists repeat, keeps a
+-- planner that believes the table to be empty from looking executions up here by their key.
+CREATE INDEX ff_exec_core_created ON ff_exec_core (created_at_ms, execution_id, partition_key) WHERE created_at_ms >= 0;
+CREATE INDEX ff_exec_core_lane_created ON ff_exec_core (lane_id, created_at_ms, execution_id, partition_key)
+    WHERE created_at_ms >= 0;
 
 CREATE INDEX ff_exec_core_flow ON ff_exec_core (partition_key, flow_id) WHERE flow_id IS NOT NULL;
 
@@ -89,8 +102,8 @@ CREATE TABLE ff_attempt (
 
 -- Submissions remembered by their key.
 CREATE TABLE ff_idempotency (
-    namespace           text     NOT NULL,
-    idempotency_key     text     NOT NULL,
+    namespace           text     COLLATE "C" NOT NULL,
+    idempotency_key     text     COLLATE "C" NOT NULL,
     partition_key       smallint NOT NULL,
     execution_partition smallint NOT NULL,
     execution_id        uuid     NOT NULL,
@@ -100,9 +113,11 @@ CREATE TABLE ff_idempotency (
     PRIMARY KEY (namespace, idempotency_key)
 );
 
+CREATE INDEX ff_idempotency_expiry ON ff_idempotency (expires_at_ms);
+
 -- The distinct sets of required capabilities seen on each lane.
 CREATE TABLE ff_route (
-    lane_id       text     NOT NULL,
+    lane_id       text     COLLATE "C" NOT NULL,
     route         bigint   NOT NULL,
     capabilities  text[]   NOT NULL DEFAULT '{}',
     partition_key smallint NOT NULL,
@@ -117,7 +132,7 @@ CREATE TABLE ff_ready (
     route         bigint   NOT NULL,
     created_at_ms bigint   NOT NULL,
     execution_id  uuid     NOT NULL,
-    lane_id       text     NOT NULL
+    lane_id       text     COLLATE "C" NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000, vacuum_index_cleanup = on,
     vacuum_truncate = off);
@@ -136,6 +151,75 @@ CREATE TABLE ff_due (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000, vacuum_index_cleanup = on,
     vacuum_truncate = off);
+
+-- Until when finished executions are kept. Entries come at the end and leave, much later, at the front.
+CREATE TABLE ff_retention (
+    partition_key   smallint NOT NULL,
+    retain_until_ms bigint   NOT NULL,
+    execution_id    uuid     NOT NULL,
+    PRIMARY KEY (retain_until_ms, execution_id, partition_key)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 20000);
+
+-- The slots of lanes with bounded concurrency that are taken.
+CREATE TABLE ff_lane_slot (
+    partition_key smallint NOT NULL,
+    execution_id  uuid     NOT NULL,
+    lane_id       text     COLLATE "C" NOT NULL,
+    PRIMARY KEY (lane_id, execution_id, partition_key)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
+    vacuum_index_cleanup = on, vacuum_truncate = off);
+
+-- Leases that were found expired, of executions that were not claimed since. Those that run are found through ff_due.
+CREATE TABLE ff_expired_lease (
+    partition_key       smallint NOT NULL,
+    lease_expires_at_ms bigint   NOT NULL,
+    execution_id        uuid     NOT NULL,
+    PRIMARY KEY (lease_expires_at_ms, execution_id, partition_key)
+);
+
+-- What is set for lanes that were used or set up.
+CREATE TABLE ff_lane_registry (
+    partition_key    smallint NOT NULL,
+    weight           integer  NOT NULL DEFAULT 1,
+    version          bigint   NOT NULL DEFAULT 1,
+    registered_at_ms bigint   NOT NULL,
+    updated_at_ms    bigint   NOT NULL,
+    max_concurrency  integer  NOT NULL DEFAULT 0,
+    lane_id          text     COLLATE "C" PRIMARY KEY,
+    state            text     NOT NULL DEFAULT 'active',
+    registered_by    text     NOT NULL
+) WITH (fillfactor = 50);
+
+-- Worker instances that have registered, and when they count as dead.
+CREATE TABLE ff_worker_registry (
+    partition_key      smallint NOT NULL,
+    version            bigint   NOT NULL DEFAULT 1,
+    liveness_ttl_ms    bigint   NOT NULL,
+    registered_at_ms   bigint   NOT NULL,
+    last_heartbeat_ms  bigint   NOT NULL,
+    expires_at_ms      bigint,
+    namespace          text     COLLATE "C" NOT NULL,
+    worker_instance_id text     COLLATE "C" NOT NULL,
+    worker_id          text     NOT NULL,
+    capabilities_csv   text     NOT NULL DEFAULT '',
+    lanes              jsonb,
+    PRIMARY KEY (namespace, worker_instance_id)
+) WITH (fillfactor = 50);
+
+CREATE INDEX ff_worker_registry_expiry ON ff_worker_registry (expires_at_ms);
+
+-- The secrets that sign what leaves the engine and comes back.
+CREATE TABLE ff_waitpoint_hmac (
+    partition_key smallint NOT NULL,
+    active        boolean  NOT NULL DEFAULT true,
+    version       bigint   NOT NULL DEFAULT 1,
+    rotated_at_ms bigint   NOT NULL,
+    expires_at_ms bigint,
+    kid           text     COLLATE "C" PRIMARY KEY,
+    secret        bytea    NOT NULL
+);
+
+CREATE INDEX ff_waitpoint_hmac_expiry ON ff_waitpoint_hmac (expires_at_ms);
 
 -- The log of all families. seq orders the rows of one execution; over several, rows become visible out of that order,
 -- and a reader that keeps a cursor takes only rows whose xid is below the oldest transaction still running.
@@ -185,6 +269,10 @@ SELECT seq AS event_id, execution_id::text AS execution_id, details ->> 'signal_
     details ->> 'waitpoint_id' AS waitpoint_id, details ->> 'source_identity' AS source_identity,
     occurred_at_ms AS delivered_at_ms, partition_key::integer AS partition_key, namespace, instance_tag
 FROM ff_event WHERE family = 'signal';
+
+CREATE VIEW ff_worker_registry_event AS
+SELECT partition_key, namespace, worker_instance_id, occurred_at_ms AS event_at_ms, event_type AS event_kind, reason
+FROM ff_event WHERE family = 'worker';
 
 CREATE TABLE ff_flow_core (
     partition_key     smallint NOT NULL,

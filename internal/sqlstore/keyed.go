@@ -1,0 +1,120 @@
+package sqlstore
+
+import (
+	"slices"
+	"time"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+// KeyedTable is the table of a keyed family. Its rows are records behind their interface, so that a store serves every
+// family in one way: it reads, scans and writes a Table of record.Keyed like any other.
+//
+// The first Keys columns are the parts of the record's key in their order, and the primary key; rows in their byte order
+// are in the order of lists. There is a column named "version".
+type KeyedTable struct {
+	Table[record.Keyed]
+	// Due is the column that holds the due time, NULL for never; empty if no record of the family is ever due.
+	Due string
+	// Blank returns a record of which only the key is set, so that a lookup can write the key's columns.
+	Blank func(record.Key) record.Keyed
+}
+
+// Keyed are the tables of the keyed families.
+var Keyed = map[record.Family]*KeyedTable{
+	record.Lanes:   behind(lanes, "", func(k record.LaneKey) *record.Lane { return &record.Lane{LaneKey: k} }),
+	record.Workers: behind(workers, "expires_at_ms", func(k record.WorkerKey) *record.Worker { return &record.Worker{WorkerKey: k} }),
+	record.Secrets: behind(secrets, "expires_at_ms", func(k record.SecretKey) *record.Secret { return &record.Secret{SecretKey: k} }),
+}
+
+// behind puts the table of one type of record behind the interface. Reading the first column of a row makes its record.
+func behind[R any, K record.Key, P interface {
+	*R
+	record.Keyed
+}](t Table[R], due string, blank func(K) P,
+) *KeyedTable {
+	columns := make([]Column[record.Keyed], len(t.Columns))
+	for i, c := range t.Columns {
+		columns[i] = Column[record.Keyed]{
+			Name: c.Name, Kind: c.Kind,
+			Write: func(r *record.Keyed, w Writer) { c.Write((*r).(P), w) },
+			Read: func(r *record.Keyed, v Reader) {
+				if *r == nil {
+					*r = P(new(R))
+				}
+				c.Read((*r).(P), v)
+			},
+		}
+		if c.Changed != nil {
+			columns[i].Changed = func(a, b *record.Keyed) bool { return c.Changed((*a).(P), (*b).(P)) }
+		}
+	}
+	return &KeyedTable{
+		Table: Table[record.Keyed]{Name: t.Name, Keys: t.Keys, Columns: columns},
+		Due:   due,
+		Blank: func(key record.Key) record.Keyed { return blank(key.(K)) },
+	}
+}
+
+var lanes = Table[record.Lane]{Name: "ff_lane_registry", Keys: 1, Columns: slices.Concat(
+	fixed(
+		text("lane_id", func(l *record.Lane) *flowfabric.LaneID { return &l.Lane }),
+		home(func(l *record.Lane) *flowfabric.Partition { return &l.Home }),
+	),
+	[]Column[record.Lane]{
+		integer("version", Int64, func(l *record.Lane) *int64 { return &l.Version }),
+		text("state", func(l *record.Lane) *flowfabric.LaneState { return &l.State }),
+		integer("weight", Int32, func(l *record.Lane) *int { return &l.Weight }),
+		integer("max_concurrency", Int32, func(l *record.Lane) *int { return &l.MaxConcurrency }),
+		integer("registered_at_ms", Int64, func(l *record.Lane) *flowfabric.Timestamp { return &l.RegisteredAt }),
+		text("registered_by", func(l *record.Lane) *string { return &l.RegisteredBy }),
+		integer("updated_at_ms", Int64, func(l *record.Lane) *flowfabric.Timestamp { return &l.UpdatedAt }),
+	},
+)}
+
+// The lanes of a worker are JSON: a lane may have any printable character in its name, a comma too.
+var workers = Table[record.Worker]{Name: "ff_worker_registry", Keys: 2, Columns: slices.Concat(
+	fixed(
+		text("namespace", func(w *record.Worker) *flowfabric.Namespace { return &w.Namespace }),
+		text("worker_instance_id", func(w *record.Worker) *flowfabric.WorkerInstanceID { return &w.WorkerInstanceID }),
+		home(func(w *record.Worker) *flowfabric.Partition { return &w.Home }),
+	),
+	[]Column[record.Worker]{
+		integer("version", Int64, func(w *record.Worker) *int64 { return &w.Version }),
+		text("worker_id", func(w *record.Worker) *flowfabric.WorkerID { return &w.WorkerID }),
+		updatable(
+			jsonColumn("lanes", func(w *record.Worker) *[]flowfabric.LaneID { return &w.Lanes },
+				func(l []flowfabric.LaneID) bool { return len(l) == 0 }),
+			func(a, b *record.Worker) bool { return !slices.Equal(a.Lanes, b.Lanes) }),
+		list("capabilities_csv", Text, func(w *record.Worker) *[]string { return &w.Capabilities }),
+		{
+			Name: "liveness_ttl_ms", Kind: Int64,
+			Write:   func(w *record.Worker, to Writer) { to.Int(w.LivenessTTL.Milliseconds()) },
+			Read:    func(w *record.Worker, v Reader) { w.LivenessTTL = time.Duration(v.Int()) * time.Millisecond },
+			Changed: func(a, b *record.Worker) bool { return a.LivenessTTL != b.LivenessTTL },
+		},
+		integer("registered_at_ms", Int64, func(w *record.Worker) *flowfabric.Timestamp { return &w.RegisteredAt }),
+		integer("last_heartbeat_ms", Int64, func(w *record.Worker) *flowfabric.Timestamp { return &w.LastHeartbeatAt }),
+		optionalInteger("expires_at_ms", Int64, func(w *record.Worker) *flowfabric.Timestamp { return &w.ExpiresAt }),
+	},
+)}
+
+var secrets = Table[record.Secret]{Name: "ff_waitpoint_hmac", Keys: 1, Columns: slices.Concat(
+	fixed(
+		text("kid", func(s *record.Secret) *string { return &s.Kid }),
+		home(func(s *record.Secret) *flowfabric.Partition { return &s.Home }),
+	),
+	[]Column[record.Secret]{
+		integer("version", Int64, func(s *record.Secret) *int64 { return &s.Version }),
+		{
+			Name: "secret", Kind: Blob,
+			Write:   func(s *record.Secret, w Writer) { w.Blob(s.Secret) },
+			Read:    func(s *record.Secret, v Reader) { s.Secret = v.Blob() },
+			Changed: func(a, b *record.Secret) bool { return string(a.Secret) != string(b.Secret) },
+		},
+		boolean("active", func(s *record.Secret) *bool { return &s.Active }),
+		integer("rotated_at_ms", Int64, func(s *record.Secret) *flowfabric.Timestamp { return &s.RotatedAt }),
+		optionalInteger("expires_at_ms", Int64, func(s *record.Secret) *flowfabric.Timestamp { return &s.ExpiresAt }),
+	},
+)}

@@ -1,0 +1,48 @@
+package sqlstore
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// list maps texts without commas to a column of kind List, or of kind Text that holds them joined by commas.
+func list[R any](name string, kind Kind, field func(*R) *[]string) Column[R] {
+	return Column[R]{
+		Name: name, Kind: kind,
+		Write:   func(r *R, w Writer) { w.Text(strings.Join(*field(r), ",")) },
+		Read:    func(r *R, v Reader) { *field(r) = splitList(v.Text()) },
+		Changed: func(a, b *R) bool { return !slices.Equal(*field(a), *field(b)) },
+	}
+}
+
+func splitList(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}
+
+// jsonColumn maps a field to JSON text, NULL when isNull, that is only inserted. What cannot be decoded is left zero.
+func jsonColumn[R any, T any](name string, field func(*R) *T, isNull func(T) bool) Column[R] {
+	return Column[R]{
+		Name: name, Kind: JSON,
+		Write: func(r *R, w Writer) {
+			v := *field(r)
+			if isNull(v) {
+				w.Null()
+				return
+			}
+			b, err := json.Marshal(v)
+			if err != nil {
+				panic("sqlstore: column " + name + " holds what JSON cannot express: " + err.Error()) // validated on entry
+			}
+			w.Text(string(b))
+		},
+		Read: func(r *R, v Reader) {
+			if !v.IsNull() {
+				_ = json.Unmarshal([]byte(v.Text()), field(r))
+			}
+		},
+	}
+}

@@ -1,0 +1,223 @@
+package sqlstore
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+// cells is one row: a [Writer] that appends and a [Reader] of the cell it stands on.
+type cells struct {
+	values []any
+	at     int
+}
+
+func (c *cells) add(v any)         { c.values = append(c.values, v) }
+func (c *cells) Null()             { c.add(nil) }
+func (c *cells) Int(v int64)       { c.add(v) }
+func (c *cells) Bool(v bool)       { c.add(v) }
+func (c *cells) Text(v string)     { c.add(v) }
+func (c *cells) UUID(v [16]byte)   { c.add(v) }
+func (c *cells) Blob(v []byte)     { c.add(slices.Clone(v)) }
+func (c *cells) IsNull() bool      { return c.values[c.at] == nil }
+func (c cellsReader) Int() int64   { return c.values[c.at].(int64) }
+func (c cellsReader) Bool() bool   { return c.values[c.at].(bool) }
+func (c cellsReader) Text() string { return c.values[c.at].(string) }
+func (c cellsReader) Blob() []byte { return slices.Clone(c.values[c.at].([]byte)) }
+
+func (c cellsReader) UUID() [16]byte { return c.values[c.at].([16]byte) }
+
+// cellsReader has the methods of a Reader whose names those of a Writer take.
+type cellsReader struct{ *cells }
+
+func write[R any](t *testing.T, table *Table[R], r *R) *cells {
+	t.Helper()
+	row := &cells{}
+	for i, c := range table.Columns {
+		c.Write(r, row)
+		if len(row.values) != i+1 {
+			t.Fatalf("%s.%s: %d values for one column", table.Name, c.Name, len(row.values)-i)
+		}
+	}
+	return row
+}
+
+func read[R any](table *Table[R], row *cells) R {
+	var r R
+	for i, c := range table.Columns {
+		row.at = i
+		c.Read(&r, cellsReader{row})
+	}
+	return r
+}
+
+var comparer = cmp.Comparer(func(x, y flowfabric.ExecutionID) bool { return x == y })
+
+func roundTrip[R any](t *testing.T, table *Table[R], r R) *cells {
+	t.Helper()
+	row := write(t, table, &r)
+	if diff := cmp.Diff(r, read(table, row), comparer); diff != "" {
+		t.Errorf("%s: read differs from written (-written +read):\n%s", table.Name, diff)
+	}
+	return row
+}
+
+func execution1() flowfabric.ExecutionID {
+	return flowfabric.ExecutionIDFrom(7, uuid.MustParse("00000000-0000-4000-8000-000000000001"))
+}
+
+var examples = map[record.Family]record.Keyed{
+	record.Lanes: &record.Lane{
+		LaneKey: record.LaneKey{Home: flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: 3}, Lane: "mail, fast"},
+		Version: 4, State: flowfabric.LanePaused, Weight: 5, MaxConcurrency: 6, RegisteredAt: 7, RegisteredBy: "ops", UpdatedAt: 8,
+	},
+	record.Workers: &record.Worker{
+		WorkerKey: record.WorkerKey{Home: flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: 3}, Namespace: "n", WorkerInstanceID: "w-1"},
+		Version:   4, WorkerID: "w", Lanes: []flowfabric.LaneID{"a,b", `c"d`}, Capabilities: []string{"gpu", "mem=64"},
+		LivenessTTL: 1500 * time.Millisecond, RegisteredAt: 7, LastHeartbeatAt: 8, ExpiresAt: 9,
+	},
+	record.Secrets: &record.Secret{
+		SecretKey: record.SecretKey{Home: flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: 3}, Kid: "k1"},
+		Version:   4, Secret: []byte{0, 1, 255}, Active: true, RotatedAt: 7, ExpiresAt: 9,
+	},
+}
+
+func TestKeyed_EveryFamilyHasATableThatHoldsItsRecords(t *testing.T) {
+	for _, family := range record.Families {
+		table, example := Keyed[family], examples[family]
+		if table == nil || example == nil {
+			t.Errorf("family %s: table %v, example %v", family, table, example)
+			continue
+		}
+		roundTrip(t, &table.Table, example)
+	}
+}
+
+func TestKeyed_KeyColumnsArePartsOfTheKey(t *testing.T) {
+	for family, table := range Keyed {
+		key := examples[family].Key()
+		blank := table.Blank(key)
+		if blank.Key() != key {
+			t.Errorf("%s: the blank record has key %v, want %v", table.Name, blank.Key(), key)
+		}
+		row := write(t, &table.Table, &blank)
+		var got []string
+		for _, v := range row.values[:table.Keys] {
+			got = append(got, v.(string))
+		}
+		if diff := cmp.Diff(key.Parts(), got); diff != "" {
+			t.Errorf("%s: key columns differ from the parts of the key (-parts +columns):\n%s", table.Name, diff)
+		}
+	}
+}
+
+func TestKeyed_DueColumnHoldsTheDueTime(t *testing.T) {
+	want := map[record.Family]string{record.Lanes: "", record.Workers: "expires_at_ms", record.Secrets: "expires_at_ms"}
+	for family, table := range Keyed {
+		if table.Due != want[family] {
+			t.Errorf("%s: due column %q, want %q", table.Name, table.Due, want[family])
+		}
+		example := examples[family]
+		i := slices.IndexFunc(table.Columns, func(c Column[record.Keyed]) bool { return c.Name == table.Due })
+		switch {
+		case table.Due == "" && example.DueTime() != 0:
+			t.Errorf("%s: no due column, but the example is due at %d", table.Name, example.DueTime())
+		case table.Due == "":
+		case write(t, &table.Table, &example).values[i] != int64(9):
+			t.Errorf("%s: the due column does not hold 9, the due time of the example", table.Name)
+		}
+		if blank := table.Blank(example.Key()); i >= 0 && write(t, &table.Table, &blank).values[i] != nil {
+			t.Errorf("%s: the due column of a record that is never due is not NULL", table.Name)
+		}
+	}
+}
+
+func TestKeyed_OnlyWhatChangedIsUpdated(t *testing.T) {
+	table := Keyed[record.Workers]
+	var before record.Keyed = &record.Worker{Version: 1, WorkerID: "w", Lanes: []flowfabric.LaneID{"a"}, ExpiresAt: 9}
+	var after record.Keyed = &record.Worker{Version: 2, WorkerID: "w", Lanes: []flowfabric.LaneID{"a", "b"}, ExpiresAt: 12}
+	var got []string
+	set := table.Changed(&before, &after)
+	for i, c := range table.Columns {
+		if set.Has(i) {
+			got = append(got, c.Name)
+		}
+	}
+	if diff := cmp.Diff([]string{"version", "lanes", "expires_at_ms"}, got); diff != "" {
+		t.Errorf("updated columns (-want +got):\n%s", diff)
+	}
+}
+
+func TestExecutions_FieldsOfTheWholeChapterRoundTrip(t *testing.T) {
+	e := record.Execution{
+		ID: execution1(), Lane: "l", Version: 2, Tags: map[string]string{"a": "b"}, Priority: 10, Boost: 3, DeadlineAt: 4,
+		AttemptEndsAt: 5, AttemptLeftMS: 6, RetainUntil: 7, Slot: true,
+	}
+	e.State.BlockingReason, e.State.Outcome = flowfabric.ReasonNone, flowfabric.OutcomeNone
+	roundTrip(t, &Executions, e)
+}
+
+func TestExecutions_TagsAreUpdatedWhenTheyChange(t *testing.T) {
+	i := slices.IndexFunc(Executions.Columns, func(c Column[record.Execution]) bool { return c.Name == "tags" })
+	with := func(v string) *record.Execution { return &record.Execution{Tags: map[string]string{"k": v}} }
+	if Executions.Changed(with("a"), with("a")).Has(i) {
+		t.Error("equal tags are updated")
+	}
+	if !Executions.Changed(with("a"), with("b")).Has(i) {
+		t.Error("another value is not updated")
+	}
+	if !Executions.Changed(with("a"), &record.Execution{}).Has(i) {
+		t.Error("tags that were removed are not updated")
+	}
+}
+
+func TestIndexes_EntriesRoundTrip(t *testing.T) {
+	roundTrip(t, &Retain, store.RetainEntry{RetainUntil: 5, ExecutionID: execution1()})
+	roundTrip(t, &Slots, store.SlotEntry{Lane: "l", ExecutionID: execution1()})
+	roundTrip(t, &Ready, store.ReadyEntry{Lane: "l", Route: -1, Priority: 2, CreatedAt: 3, ExecutionID: execution1()})
+	roundTrip(t, &Due, store.DueEntry{DueAt: 3, ExecutionID: execution1()})
+}
+
+func TestEvents_AnEventOfNoExecutionKeepsItsPartition(t *testing.T) {
+	home := flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: 200}
+	row := roundTrip(t, &Events, record.Event{Family: record.FamilyWorker, Type: "registered", ExecutionID: record.NoExecution(home), At: 1})
+	if row.values[2] != int64(200) || row.values[3] != [16]byte{} {
+		t.Errorf("partition_key %v, execution_id %v, want 200 and the nil UUID", row.values[2], row.values[3])
+	}
+}
+
+// A ColumnSet has a bit for each column.
+func TestTables_HaveAtMost64ColumnsOfDistinctNames(t *testing.T) {
+	check := func(table string, names []string) {
+		if len(names) > 64 {
+			t.Errorf("%s has %d columns", table, len(names))
+		}
+		if len(slices.Compact(slices.Sorted(slices.Values(names)))) != len(names) {
+			t.Errorf("%s has a column twice", table)
+		}
+	}
+	check(Executions.Name, columnNames(&Executions))
+	check(Events.Name, columnNames(&Events))
+	for _, table := range Keyed {
+		names := columnNames(&table.Table)
+		check(table.Name, names)
+		if !slices.Contains(names, "version") || !slices.Contains(names, "partition_key") {
+			t.Errorf("%s lacks version or partition_key: %v", table.Name, names)
+		}
+	}
+}
+
+func columnNames[R any](table *Table[R]) []string {
+	var names []string
+	for _, c := range table.Columns {
+		names = append(names, c.Name)
+	}
+	return names
+}

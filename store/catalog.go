@@ -1,0 +1,98 @@
+package store
+
+import (
+	"context"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+// Catalog is what a store answers about many records at once, outside any commit and across shards. Its answers are of
+// about now; every call is bounded.
+type Catalog interface {
+	// List returns executions in order of CreatedAt descending, then ID descending. Payload, Result and ProgressDetails are
+	// left unset. It looks at no more than q.Scan executions; Next is where to go on, the zero ListCursor at the end.
+	List(ctx context.Context, q ListQuery) (ListPage, error)
+	// Leases returns executions under a lease, or whose lease has expired and that were not claimed since, ordered by
+	// LeaseExpiresAt, then ID; without payloads as in List.
+	Leases(ctx context.Context, q LeaseQuery) ([]*record.Execution, error)
+	// CountLane counts a lane's index entries, each kind up to most. OldestAt is of those counted.
+	CountLane(ctx context.Context, lane flowfabric.LaneID, most int) (LaneCount, error)
+	// Records returns the records of a keyed family in order of their keys, as Key.Parts orders them: bytewise. Of copies
+	// on several shards, whose keys differ in their partition alone, it returns one.
+	Records(ctx context.Context, q RecordQuery) ([]record.Keyed, error)
+	// Trim removes what may be forgotten, at most t.Limit of each kind: executions whose RetainUntil is at or before now,
+	// with their attempts and index entries; events at or before t.EventsBefore; idempotency records that expired at or
+	// before now. It takes care not to stand in the way of commits, and may be called by several engines at once.
+	Trim(ctx context.Context, t Trim) (Trimmed, error)
+}
+
+// ListQuery asks [Catalog.List] for executions. Zero fields do not filter.
+type ListQuery struct {
+	Lane                       flowfabric.LaneID
+	Namespace                  flowfabric.Namespace
+	Kind                       string
+	States                     []flowfabric.PublicState
+	TagKey, TagValue           string
+	CreatedFrom, CreatedBefore flowfabric.Timestamp
+	After                      ListCursor // exclusive
+	Limit                      int        // 1 to 1,000
+	Scan                       int        // at least Limit
+}
+
+// ListCursor is a position in the order of [Catalog.List].
+type ListCursor struct {
+	CreatedAt   flowfabric.Timestamp
+	ExecutionID flowfabric.ExecutionID
+}
+
+// ListPage is a page of executions.
+type ListPage struct {
+	Executions []*record.Execution
+	Next       ListCursor
+}
+
+// LeaseQuery asks [Catalog.Leases] for leases. Zero fields do not filter.
+type LeaseQuery struct {
+	ExpiresBy        flowfabric.Timestamp // at or before; 0: any
+	Namespace        flowfabric.Namespace
+	WorkerInstanceID flowfabric.WorkerInstanceID
+	After            LeaseCursor // exclusive
+	Limit            int         // 1 to 1,000
+}
+
+// LeaseCursor is a position in the order of [Catalog.Leases].
+type LeaseCursor struct {
+	ExpiresAt   flowfabric.Timestamp
+	ExecutionID flowfabric.ExecutionID
+}
+
+// LaneCount is the answer of [Catalog.CountLane].
+type LaneCount struct {
+	Ready    int                  // entries of the claim order
+	Active   int                  // leased, or expired and not claimed again
+	Delayed  int                  // not eligible until a time
+	OldestAt flowfabric.Timestamp // CreatedAt of the oldest ready entry; 0 for none
+}
+
+// RecordQuery asks [Catalog.Records] for records of a keyed family.
+type RecordQuery struct {
+	Family record.Family
+	// After, when not nil, is the key whose parts to go on behind; it need not exist.
+	After record.Key
+	// Prefix is how many parts of After's key must be equal: a list within what those parts name. To begin one, the other
+	// parts of After are empty.
+	Prefix int
+	Limit  int // 1 to 1,000
+}
+
+// Trim says what [Catalog.Trim] may remove.
+type Trim struct {
+	EventsBefore flowfabric.Timestamp // 0: no events
+	Limit        int                  // 1 to 10,000
+}
+
+// Trimmed says what [Catalog.Trim] removed. A count equal to the limit means that there may be more.
+type Trimmed struct {
+	Executions, Events, Keys int
+}

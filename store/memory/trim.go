@@ -1,0 +1,102 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/google/btree"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+// keyExpiry is an entry of the index of when idempotency records expire.
+type keyExpiry struct {
+	at  flowfabric.Timestamp
+	key record.IdempotencyKey
+}
+
+func compareExpiries(x, y keyExpiry) int {
+	return cmp.Or(cmp.Compare(x.at, y.at), cmp.Compare(x.key.Namespace, y.key.Namespace), cmp.Compare(x.key.Key, y.key.Key))
+}
+
+// Trim implements [store.Catalog], one shard after the other.
+func (s *Store) Trim(ctx context.Context, t store.Trim) (store.Trimmed, error) {
+	var sum store.Trimmed
+	for i := range s.shards {
+		ses, err := s.begin(ctx, i, i+1)
+		if err != nil {
+			return sum, err
+		}
+		sh := s.shards[i]
+		sum.Executions += sh.trimExecutions(ses.now, t.Limit-sum.Executions)
+		sum.Keys += sh.trimKeys(ses.now, t.Limit-sum.Keys)
+		sum.Events += sh.trimEvents(t.EventsBefore, t.Limit-sum.Events)
+		ses.Close()
+	}
+	return sum, nil
+}
+
+func (sh *shard) trimExecutions(now flowfabric.Timestamp, limit int) int {
+	var gone []store.Change[record.Execution]
+	upTo(sh.retain, limit, func(entry store.RetainEntry) bool {
+		if entry.RetainUntil > now {
+			return false
+		}
+		gone = append(gone, store.Change[record.Execution]{Before: sh.executions[entry.ExecutionID]})
+		return true
+	})
+	for _, c := range gone {
+		delete(sh.executions, c.Before.ID)
+		delete(sh.attempts, c.Before.ID)
+	}
+	sh.indexes.write(gone)
+	return len(gone)
+}
+
+func (sh *shard) trimKeys(now flowfabric.Timestamp, limit int) int {
+	var gone []keyExpiry
+	upTo(sh.expiries, limit, func(entry keyExpiry) bool {
+		if entry.at > now {
+			return false
+		}
+		gone = append(gone, entry)
+		return true
+	})
+	for _, entry := range gone {
+		sh.expiries.Delete(entry)
+		delete(sh.idempotency, entry.key)
+	}
+	return len(gone)
+}
+
+// upTo yields at most limit entries, in order.
+func upTo[E any](tree *btree.BTreeG[E], limit int, yield func(E) bool) {
+	tree.Ascend(func(entry E) bool {
+		limit--
+		return limit >= 0 && yield(entry)
+	})
+}
+
+// trimEvents removes events from the front of the log.
+func (sh *shard) trimEvents(before flowfabric.Timestamp, limit int) int {
+	removed, whole := 0, 0
+	for i, batch := range sh.events {
+		n := 0
+		for n < len(batch) && removed+n < limit && batch[n].At <= before {
+			n++
+		}
+		removed += n
+		if n < len(batch) {
+			if n > 0 {
+				sh.events[i] = slices.Clone(batch[n:])
+			}
+			break
+		}
+		whole++
+	}
+	sh.events = slices.Delete(sh.events, 0, whole)
+	return removed
+}

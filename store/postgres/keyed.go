@@ -1,0 +1,224 @@
+package postgres
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/flowfabric/flowfabric/internal/sqlstore"
+	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+// family is a keyed family with the statements that read it.
+type family struct {
+	name  record.Family
+	table *sqlstore.KeyedTable
+	byKey *statement
+	take  *statement // what is due, nil when nothing ever is
+	peek  *statement
+	list  []*statement // by the length of the prefix
+}
+
+// families are the keyed families in the order of [record.Families], in which they are written, too.
+var families = func() []*family {
+	list := make([]*family, len(record.Families))
+	for i, name := range record.Families {
+		list[i] = newFamily(name)
+	}
+	return list
+}()
+
+func newFamily(name record.Family) *family {
+	table := sqlstore.Keyed[name]
+	f := &family{name: name, table: table, byKey: newStatement(recordsByKeyText(table))}
+	if table.Due != "" {
+		f.take = newStatement(dueRecordsText(table) + ` FOR NO KEY UPDATE SKIP LOCKED`)
+		f.peek = newStatement(dueRecordsText(table))
+	}
+	for prefix := range table.Keys + 1 {
+		f.list = append(f.list, newStatement(recordListText(table, prefix)))
+	}
+	return f
+}
+
+func familyOf(name record.Family) *family {
+	for _, f := range families {
+		if f.name == name {
+			return f
+		}
+	}
+	panic(fmt.Sprintf("postgres: the keyed family %q has no table", name))
+}
+
+// recordsByKeyText has an array for each part of the key.
+func recordsByKeyText(t *sqlstore.KeyedTable) string {
+	var arrays, names, match []string
+	for i, c := range t.Columns[:t.Keys] {
+		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", i+1, typeOf(c.Kind).name))
+		names = append(names, c.Name)
+		match = append(match, `r.`+c.Name+` = k.`+c.Name)
+	}
+	return `SELECT ` + t.Names("c.") + ` FROM unnest(` + strings.Join(arrays, `, `) + `) k(` + strings.Join(names, `, `) + `)
+	CROSS JOIN LATERAL (SELECT * FROM ` + t.Name + ` r WHERE ` + strings.Join(match, ` AND `) + ` OFFSET 0) c`
+}
+
+// dueRecordsText takes the storage clock, NULL for the server's, and a limit. Served by an index on the due time.
+func dueRecordsText(t *sqlstore.KeyedTable) string {
+	return `SELECT ` + t.Names("") + ` FROM ` + t.Name + ` WHERE ` + t.Due + ` <= coalesce($1::bigint, ` + sqlNow + `)
+	ORDER BY ` + t.Due + ` LIMIT $2::bigint`
+}
+
+// recordListText takes a limit and the parts of the key to go on behind; the first ones, the prefix, must be equal.
+func recordListText(t *sqlstore.KeyedTable, prefix int) string {
+	var equal, after, values, order []string
+	for i, c := range t.Columns[:t.Keys] {
+		value := fmt.Sprintf("$%d::%s", i+2, typeOf(c.Kind).name)
+		order = append(order, c.Name)
+		if i < prefix {
+			equal = append(equal, c.Name+` = `+value)
+			continue
+		}
+		after, values = append(after, c.Name), append(values, value)
+	}
+	if len(after) > 0 {
+		equal = append(equal, `(`+strings.Join(after, `, `)+`) > (`+strings.Join(values, `, `)+`)`)
+	}
+	return `SELECT ` + t.Names("") + ` FROM ` + t.Name + ` WHERE ` + strings.Join(equal, ` AND `) +
+		` ORDER BY ` + strings.Join(order, `, `) + ` LIMIT $1::bigint`
+}
+
+// keyArrays are an array for each part of some keys of the family.
+func (f *family) keyArrays(keys []record.Key) [][]byte {
+	params := make([][]byte, f.table.Keys)
+	for i := range params {
+		c := &f.table.Columns[i]
+		params[i] = arrayParam(c.Kind, func(a *array) {
+			for _, key := range keys {
+				r := f.table.Blank(key)
+				c.Write(&r, a)
+			}
+		})
+	}
+	return params
+}
+
+// keyedReads is what the loads of a round trip ask of the keyed families, and the answers.
+type keyedReads struct {
+	keys  []record.Key
+	found []record.Keyed
+}
+
+func (r *keyedReads) byFamily() map[*family][]record.Key {
+	keys := make(map[*family][]record.Key)
+	for _, key := range r.keys {
+		f := familyOf(key.Family())
+		keys[f] = append(keys[f], key)
+	}
+	return keys
+}
+
+func (r *keyedReads) send(t *trip) {
+	keys := r.byFamily()
+	for _, f := range families {
+		if len(keys[f]) == 0 {
+			continue
+		}
+		var sc scanner
+		t.send(f.byKey, f.keyArrays(keys[f]), func(values [][]byte) error {
+			r.found = append(r.found, *scan(&sc, &f.table.Table, values))
+			return nil
+		})
+	}
+}
+
+func (r *keyedReads) deliver(b *store.Batch) {
+	for _, rec := range r.found {
+		b.AddRecord(rec.Key(), rec)
+	}
+	for _, key := range r.keys {
+		b.AddRecord(key, nil)
+	}
+}
+
+// dueRecords answers a DueRecordsQuery. What the session has taken before it finds again, since it locks rows and leaves
+// them where they are; so it asks for as many more.
+func (s *session) dueRecords(l *store.Load, asked store.DueRecordsQuery) *query {
+	f := familyOf(asked.Family)
+	q := &query{}
+	q.send = func(t *trip) {
+		st := f.take
+		if l.Peek {
+			st = f.peek
+		}
+		if st == nil {
+			return
+		}
+		var now []byte
+		if s.st.cfg.Clock != nil {
+			now = int64Param(int64(s.st.cfg.Clock()))
+		}
+		var sc scanner
+		t.send(st, [][]byte{now, int64Param(int64(asked.Limit + len(s.taken.records)))}, func(values [][]byte) error {
+			r := *scan(&sc, &f.table.Table, values)
+			if _, again := s.taken.records[r.Key()]; again || len(q.keyed) == asked.Limit {
+				return nil
+			}
+			q.keyed = append(q.keyed, r)
+			if !l.Peek {
+				s.taken.addRecord(r.Key())
+			}
+			return nil
+		})
+	}
+	q.deliver = func(b *store.Batch) {
+		slices.SortFunc(q.keyed, func(x, y record.Keyed) int {
+			return cmp.Or(cmp.Compare(x.DueTime(), y.DueTime()), record.CompareKeys(x.Key(), y.Key()))
+		})
+		b.AddDueRecords(l, q.keyed)
+	}
+	return q
+}
+
+// sendKeyed writes what a batch changes and registers of keyed families, and checks what it is guarded by.
+func sendKeyed(t *trip, sh *shapes, ch *store.Changes) {
+	if len(ch.Records)+len(ch.Registered)+len(ch.Guarded) == 0 {
+		return
+	}
+	for _, f := range families {
+		table := &f.table.Table
+		changes, gone := f.changes(ch.Records)
+		sendRows(t, sh, hold, table, f.own(ch.Guarded), keyColumns(table))
+		sendRows(t, sh, erase, table, gone, keyColumns(table))
+		sendGuarded(t, sh, table, changes)
+		sendRows(t, sh, ensure, table, f.own(ch.Registered), allColumns(table))
+	}
+}
+
+// changes returns what is written and what is deleted of the family.
+func (f *family) changes(all []store.RecordChange) (written []store.Change[record.Keyed], gone []*record.Keyed) {
+	for i := range all {
+		switch c := &all[i]; {
+		case c.Key().Family() != f.name:
+		case c.After == nil:
+			gone = append(gone, &c.Before)
+		case c.Before == nil:
+			written = append(written, store.Change[record.Keyed]{After: &c.After})
+		default:
+			written = append(written, store.Change[record.Keyed]{Before: &c.Before, After: &c.After})
+		}
+	}
+	return written, gone
+}
+
+// own returns the records that are of the family.
+func (f *family) own(all []record.Keyed) []*record.Keyed {
+	var list []*record.Keyed
+	for i := range all {
+		if all[i].Key().Family() == f.name {
+			list = append(list, &all[i])
+		}
+	}
+	return list
+}

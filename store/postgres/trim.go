@@ -1,0 +1,104 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/flowfabric/flowfabric/store"
+)
+
+// trimBatch is how many rows one transaction of Trim removes at most: it is over in some tens of milliseconds.
+const trimBatch = 500
+
+// Each removes what another engine does not remove just now, oldest first, and counts it. Parameters: the storage clock,
+// NULL for the server's, and the limit.
+var (
+	// The entry is locked before the execution, as by a commit, which removes the entry when it moves the execution on. The
+	// execution is found by its key, so that it goes even if a commit that leaves the entry alone has just written it. For
+	// the form of the conditions see shapeWriter.update.
+	trimExecutions = newStatement(`WITH d AS MATERIALIZED (
+		SELECT ctid AS row_at, retain_until_ms, execution_id, partition_key FROM ff_retention
+		WHERE retain_until_ms <= coalesce($1::bigint, ` + sqlNow + `)
+		ORDER BY retain_until_ms, execution_id, partition_key LIMIT $2::bigint FOR UPDATE SKIP LOCKED),
+	e AS (DELETE FROM ff_exec_core c USING d WHERE c.partition_key = ANY (ARRAY[d.partition_key])
+		AND c.execution_id = d.execution_id AND c.retain_until_ms = d.retain_until_ms RETURNING c.partition_key, c.execution_id),
+	a AS (DELETE FROM ff_attempt c USING e WHERE c.partition_key = ANY (ARRAY[e.partition_key])
+		AND c.execution_id = e.execution_id),
+	x AS (DELETE FROM ff_retention WHERE ctid = ANY (ARRAY(SELECT row_at FROM d)))
+	SELECT count(*) FROM d`)
+
+	trimKeys = newStatement(`WITH d AS (DELETE FROM ff_idempotency WHERE ctid = ANY (ARRAY(
+		SELECT ctid FROM ff_idempotency WHERE expires_at_ms <= coalesce($1::bigint, ` + sqlNow + `)
+		ORDER BY expires_at_ms LIMIT $2::bigint FOR UPDATE SKIP LOCKED)) RETURNING 1)
+	SELECT count(*) FROM d`)
+
+	// Events are in order of time but for some seconds, so it is enough to look at the front of the log, a little further
+	// than the limit. The first parameter is the time up to which they go.
+	trimEvents = newStatement(`WITH d AS (DELETE FROM ff_event WHERE ctid = ANY (ARRAY(
+		SELECT q.row_at FROM (SELECT f.ctid AS row_at, f.occurred_at_ms FROM ff_event f ORDER BY f.seq LIMIT $2::bigint + 1000) q
+		WHERE q.occurred_at_ms <= $1::bigint LIMIT $2::bigint)) RETURNING 1)
+	SELECT count(*) FROM d`)
+
+	// What is removed a second time after a crash is no loss, so nobody waits for the disk.
+	trimSettings = newStatement(`SELECT set_config('synchronous_commit', 'off', true)`)
+)
+
+// Trim implements [store.Catalog]. It removes in transactions of at most 500 rows, oldest first, and takes what nobody else
+// has locked. When an error keeps it from going on, what it has removed before stays removed, and is told.
+func (st *Store) Trim(ctx context.Context, what store.Trim) (done store.Trimmed, err error) {
+	if err := st.enter(); err != nil {
+		return done, err
+	}
+	defer st.running.RUnlock()
+	s := &session{st: st}
+	var now []byte
+	if st.cfg.Clock != nil {
+		now = int64Param(int64(st.cfg.Clock()))
+	}
+	if done.Executions, err = s.trim(ctx, trimExecutions, now, what.Limit); err != nil {
+		return done, classify("trim executions", err, notSent)
+	}
+	if done.Keys, err = s.trim(ctx, trimKeys, now, what.Limit); err != nil {
+		return done, classify("trim idempotency keys", err, notSent)
+	}
+	if what.EventsBefore != 0 {
+		done.Events, err = s.trim(ctx, trimEvents, int64Param(int64(what.EventsBefore)), what.Limit)
+	}
+	return done, classify("trim events", err, notSent)
+}
+
+// trim runs one of the statements until it finds less than it may remove. The connection is given back in between, for
+// commits come first.
+func (s *session) trim(ctx context.Context, st *statement, first []byte, limit int) (removed int, err error) {
+	for removed < limit {
+		batch := min(trimBatch, limit-removed)
+		n, err := s.trimOnce(ctx, st, first, batch)
+		removed += n
+		if err != nil || n < batch {
+			return removed, err
+		}
+	}
+	return removed, nil
+}
+
+func (s *session) trimOnce(ctx context.Context, st *statement, first []byte, batch int) (n int, err error) {
+	t, err := s.startTrip(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		s.c.release()
+		s.c = nil
+	}()
+	t.send(beginStatement, nil, nil)
+	s.sendSettings(t)
+	t.send(trimSettings, nil, nil)
+	t.send(st, [][]byte{first, int64Param(int64(batch))}, func(values [][]byte) error {
+		n = int(intOf(values[0]))
+		return nil
+	})
+	t.send(commitStatement, nil, nil)
+	if err := t.run(); err != nil {
+		return 0, err
+	}
+	return n, nil
+}

@@ -1,0 +1,122 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/sqlstore"
+	"github.com/flowfabric/flowfabric/store"
+)
+
+// trimStep is how much one transaction removes of a kind. It takes about a millisecond, and then it is the turn of the
+// commits that wait.
+const trimStep = 100
+
+// What may be forgotten. Events are in order of their numbers, and nearly in order of time: only the oldest are looked at.
+const (
+	sqlExpired = `SELECT retain_until_ms, execution_id, partition_key, rowid FROM ff_exec_core WHERE retain_until_ms <= ?
+		ORDER BY retain_until_ms, execution_id, partition_key LIMIT ?`
+	sqlForget       = "DELETE FROM ff_exec_core WHERE rowid = ?"
+	sqlForgetRest   = "DELETE FROM ff_attempt WHERE partition_key = ? AND execution_id = ?"
+	sqlForgetEvents = `DELETE FROM ff_event WHERE occurred_at_ms <= ? AND seq IN (SELECT seq FROM ff_event ORDER BY seq LIMIT ?)`
+	sqlForgetKeys   = `DELETE FROM ff_idempotency WHERE (namespace, idempotency_key) IN
+		(SELECT namespace, idempotency_key FROM ff_idempotency WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?)`
+)
+
+// Trim implements [store.Catalog], in many short transactions. Pages that become empty are used again; the file does not
+// shrink.
+func (s *Store) Trim(ctx context.Context, t store.Trim) (store.Trimmed, error) {
+	var done store.Trimmed
+	for _, kind := range []struct {
+		skip   bool
+		remove func(sn *session, most int) (int, error)
+		count  *int
+	}{
+		{remove: (*session).trimExecutions, count: &done.Executions},
+		{remove: (*session).trimKeys, count: &done.Keys},
+		{skip: t.EventsBefore == 0, count: &done.Events, remove: func(sn *session, most int) (int, error) {
+			return sn.trimEvents(t.EventsBefore, most)
+		}},
+	} {
+		for !kind.skip && *kind.count < t.Limit {
+			most := min(trimStep, t.Limit-*kind.count)
+			n, err := s.trim(ctx, most, kind.remove)
+			*kind.count += n
+			if err != nil {
+				return done, err
+			}
+			if n < most {
+				break
+			}
+		}
+	}
+	return done, nil
+}
+
+// trim runs one step in a transaction of its own.
+func (s *Store) trim(ctx context.Context, most int, remove func(sn *session, most int) (int, error)) (int, error) {
+	sn, err := s.beginWrite(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer sn.Close()
+	n, err := remove(sn, most)
+	if err != nil {
+		return 0, classify(ctx, "trim", err)
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	if err := sn.commit(ctx); err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+func (sn *session) trimExecutions(most int) (int, error) {
+	var expired, forget, rest *statement
+	if err := prepareAll(sn.conn.db, []toPrepare{{&expired, sqlExpired}, {&forget, sqlForget}, {&rest, sqlForgetRest}}); err != nil {
+		return 0, err
+	}
+	expired.Int(int64(sn.now))
+	expired.Int(int64(most))
+	list, err := allIndexed(expired, &sqlstore.Retain)
+	if err != nil {
+		return 0, err
+	}
+	for _, at := range list {
+		forget.Int(at.rowid)
+		if err := forget.run(); err != nil {
+			return 0, fmt.Errorf("remove %s: %w", at.entry.ExecutionID, err)
+		}
+		rest.Int(int64(at.entry.ExecutionID.Partition().Index))
+		rest.UUID(at.entry.ExecutionID.UUID())
+		if err := rest.run(); err != nil {
+			return 0, fmt.Errorf("remove the attempts of %s: %w", at.entry.ExecutionID, err)
+		}
+		sn.conn.cache.drop(at.entry.ExecutionID)
+	}
+	return len(list), nil
+}
+
+func (sn *session) trimKeys(most int) (int, error) {
+	return sn.removed(sqlForgetKeys, int64(sn.now), int64(most))
+}
+
+func (sn *session) trimEvents(before flowfabric.Timestamp, most int) (int, error) {
+	return sn.removed(sqlForgetEvents, int64(before), int64(most))
+}
+
+// removed runs a statement and returns how many rows it removed.
+func (sn *session) removed(sql string, args ...int64) (int, error) {
+	s, err := prepare(sn.conn.db, sql)
+	if err != nil {
+		return 0, err
+	}
+	for _, arg := range args {
+		s.Int(arg)
+	}
+	err = s.run()
+	return sn.conn.db.Changes(), err
+}
