@@ -6,7 +6,7 @@ COUNT     ?= 1
 PKG       ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: build test race lint format generate verify bench fuzz examples soak demo vuln ci help
+.PHONY: build test race lint format generate verify bench fuzz examples soak repeat demo vuln ci help
 
 build: ## Build everything, and the binary into bin/
 	go build ./...
@@ -39,8 +39,11 @@ fuzz: ## Fuzz every target for FUZZTIME, 20s by default
 examples: ## Build and run the examples
 	ci/examples.sh
 
-soak: ## Repeat all tests for SOAK seconds, an hour by default
+soak: ## The long forms of the tests: kills, restarts, ten million rows; half an hour
 	ci/soak.sh
+
+repeat: ## Repeat all tests for REPEAT seconds, an hour by default
+	ci/repeat.sh
 
 demo: ## Real work on embedded SQLite, with a worker killed in the middle
 	go run ./cmd/flowfabric demo

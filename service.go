@@ -47,11 +47,12 @@ type Executions interface {
 }
 
 // Workers claims executions and reports on them (chapter 10, sections 3.5 to 3.12). Every call but Claim presents a
-// fence. Checks run in this order, and the first that fails names the error: the execution exists
-// ([ErrExecutionNotFound]), the fence is complete ([ErrFenceRequired], [ErrPartialFence]), the execution is active
-// ([ErrExecutionNotActive]), the lease is not revoked ([ErrLeaseRevoked]) and not expired ([ErrLeaseExpired]: now is at
-// or past the expiry, whether or not anything has noticed, I7), the fence is the current one ([ErrStaleLease]). After
-// any of these the worker must stop. Repeating a call that succeeded gives the same answer.
+// fence. What time alone has done to the execution counts first, whether or not anything has noticed: a lease that ran
+// out (I7), an attempt that used up its time, a deadline that passed. Then checks run in this order, and the first that
+// fails names the error: the execution exists ([ErrExecutionNotFound]), the fence is complete ([ErrFenceRequired],
+// [ErrPartialFence]), the execution is active ([ErrExecutionNotActive]), the lease is not revoked ([ErrLeaseRevoked]) and
+// has not run out ([ErrLeaseExpired]), the fence is the current one ([ErrStaleLease]). After any of these the worker must
+// stop. Repeating a call that succeeded gives the same answer.
 type Workers interface {
 	// Claim hands out up to Max executions, waiting up to Wait for the first. No work is an empty slice, not an error. A
 	// claim whose context ends while a grant is under way gives back what it was granted.

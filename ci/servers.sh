@@ -7,6 +7,8 @@
 #
 #	PostgreSQL	FF_PG_TEST_URL
 #
+# PgBouncer is started by the test that needs it; here it is only installed, and found as the program pgbouncer.
+#
 # Without --durable servers do not wait for the disk: fast, and nothing they hold outlives them anyway. --durable is for
 # measurements: servers keep their promises and have the memory a real one would have.
 #
@@ -92,13 +94,13 @@ megabytes_of_memory() {
 	echo $((pages * size / 1048576))
 }
 
-# missing is what happens when a server cannot be had.
+# missing is what happens when a program cannot be had. The second argument says what else would do.
 missing() {
 	if [ "${CI-}" = true ]; then
-		note "$1 is not to be had, and CI needs it. Set $2 to use a server that runs elsewhere."
+		note "$1 is not to be had, and CI needs it. Install it$2."
 		exit 1
 	fi
-	note "NOTICE: $1 is not to be had; its tests are SKIPPED. Install it, or set $2."
+	note "NOTICE: $1 is not to be had; its tests are SKIPPED. Install it$2."
 }
 
 # PostgreSQL.
@@ -194,7 +196,7 @@ postgres() {
 	fi
 	make_room || return
 	if ! postgres_find && ! { install postgresql && postgres_find; }; then
-		missing PostgreSQL FF_PG_TEST_URL
+		missing PostgreSQL ", or set FF_PG_TEST_URL to use a server that runs elsewhere"
 		return
 	fi
 	# shellcheck disable=SC2086 # names of variables; settings meant for another server would reach this one
@@ -204,9 +206,20 @@ postgres() {
 		note "PostgreSQL: $("$pg_bin/postgres" --version | cut -d' ' -f3), throwaway, durable: $durable"
 	else
 		tail -n 20 "$room/postgres.log" >&2
-		missing PostgreSQL FF_PG_TEST_URL
+		missing PostgreSQL ", or set FF_PG_TEST_URL to use a server that runs elsewhere"
 	fi
 	cd "$here" || return
+}
+
+# PgBouncer.
+
+pgbouncer() {
+	PATH=$PATH:/usr/sbin # where Debian has it, and not every user's path leads
+	if type -P pgbouncer >/dev/null; then
+		return
+	fi
+	make_room || return
+	install pgbouncer || missing PgBouncer ""
 }
 
 # The command gets a process group of its own, so that an interruption reaches all it has started. The servers are
@@ -216,6 +229,7 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 postgres
+pgbouncer
 
 set -m
 "$@" </dev/null &

@@ -78,8 +78,9 @@ func (in *intake) settings(ctx context.Context, lane flowfabric.LaneID) (*record
 		}
 		l.usedAt = now
 		if !l.readAt.IsZero() && now.Sub(l.readAt) < intakeTrust {
+			settings := l.settings
 			in.mu.Unlock()
-			return l.settings, nil
+			return settings, nil
 		}
 		reading := in.mu.reading
 		if reading == nil {

@@ -67,7 +67,7 @@ func newScript(r *rapid.T, n int, left, right *env) *script {
 // step draws one operation, performs it on both sides, sometimes twice, and compares the answers.
 func (s *script) step() {
 	name := rapid.SampledFrom(strings.Fields(`submit submit submit claim claim claim claim advance advance renew progress complete
-		complete fail fail fail delay release cancel quit priority replay replay revoke`)).Draw(s.T, "operation")
+		complete fail fail fail delay release cancel quit priority replay replay revoke block unblock opclaim tags list`)).Draw(s.T, "operation")
 	perform := s.draw(name)
 	times := 1
 	if rapid.IntRange(0, 4).Draw(s.T, "repeat") == 0 {
@@ -106,6 +106,23 @@ func (s *script) draw(name string) func(*side) string {
 		}
 	case "cancel":
 		return func(sd *side) string { return answer(sd.svc.Cancel(sd.Context(), ff.Cancel{ExecutionID: id})) }
+	case "block", "unblock":
+		return s.drawBlock(name, id)
+	case "opclaim":
+		return func(sd *side) string {
+			c, err := sd.svc.ClaimExecution(sd.Context(), ff.ClaimExecution{ExecutionID: id, LeaseTTL: time.Second})
+			if err == nil {
+				sd.grants = append(sd.grants, c)
+			}
+			return answer(withoutIDs(c), err)
+		}
+	case "tags":
+		tags := map[string]string{rapid.SampledFrom([]string{"a.a", "a.b", "Bad"}).Draw(s.T, "tag"): "v"}
+		return func(sd *side) string {
+			return answer("", sd.svc.SetTags(sd.Context(), ff.SetTags{ExecutionID: id, Tags: tags}))
+		}
+	case "list":
+		return s.drawList()
 	default:
 		return s.drawReport(name, id, fence)
 	}
@@ -116,13 +133,64 @@ func (s *script) drawSubmit(id ff.ExecutionID) func(*side) string {
 		ID: id, Lane: s.lane, Kind: "test", Priority: rapid.IntRange(0, 2).Draw(s.T, "priority"),
 		Delay:          time.Duration(rapid.SampledFrom([]int{0, 0, 500}).Draw(s.T, "delay")) * time.Millisecond,
 		IdempotencyKey: rapid.SampledFrom([]string{"", "", string(s.lane)}).Draw(s.T, "key"),
-		Policy: &ff.Policy{
-			Retry:       &ff.RetryPolicy{MaxRetries: new(uint32(2)), Backoff: ff.FixedBackoff(500 * time.Millisecond)},
-			MaxReclaims: new(uint32(1)), MaxReplays: new(uint32(2)),
-			Routing: &ff.RoutingRequirements{RequiredCapabilities: s.drawCapabilities()},
+		Policy:         s.drawPolicy(),
+	}
+	in := ff.Timestamp(rapid.SampledFrom([]int{0, 0, 0, 0, -1, 700, 3000}).Draw(s.T, "deadline in"))
+	return func(sd *side) string {
+		if in != 0 {
+			cmd.Deadline = sd.pace.now() + in
+		}
+		return answer(sd.svc.Submit(sd.Context(), cmd))
+	}
+}
+
+func (s *script) drawPolicy() *ff.Policy {
+	p := &ff.Policy{
+		Retry: &ff.RetryPolicy{
+			MaxRetries: new(uint32(2)), Backoff: ff.FixedBackoff(500 * time.Millisecond),
+			OnExhausted: rapid.SampledFrom([]ff.ExhaustedAction{"", "pause"}).Draw(s.T, "on exhausted"),
+		},
+		MaxReclaims: new(uint32(1)), MaxReplays: new(uint32(2)),
+		Routing: &ff.RoutingRequirements{RequiredCapabilities: s.drawCapabilities()},
+		Timeouts: &ff.TimeoutPolicy{
+			AttemptTimeoutMS:    rapid.SampledFrom([]int64{0, 0, 800, 2500}).Draw(s.T, "attempt timeout"),
+			OnAttemptTimeout:    rapid.SampledFrom([]ff.TimeoutAction{"", "retry"}).Draw(s.T, "on attempt timeout"),
+			ExecutionDeadlineMS: rapid.SampledFrom([]int64{0, 0, 5000}).Draw(s.T, "policy deadline"),
 		},
 	}
-	return func(sd *side) string { return answer(sd.svc.Submit(sd.Context(), cmd)) }
+	if rapid.Bool().Draw(s.T, "aging") {
+		p.Aging = &ff.AgingPolicy{EveryMS: 1000, Step: rapid.SampledFrom([]int{1, 5000}).Draw(s.T, "step")}
+	}
+	if rapid.Bool().Draw(s.T, "retention") { // longer than a test takes, or the stores would forget at times of their own
+		p.RetentionMS = new((240 * time.Hour).Milliseconds())
+	}
+	return p
+}
+
+func (s *script) drawBlock(name string, id ff.ExecutionID) func(*side) string {
+	reason := rapid.SampledFrom([]ff.BlockingReason{"", "", "waiting_for_quota", "paused_by_policy", "nonsense"}).Draw(s.T, "reason")
+	return func(sd *side) string {
+		if name == "block" {
+			return answer("", sd.svc.Block(sd.Context(), ff.Block{ExecutionID: id, Reason: reason}))
+		}
+		return answer("", sd.svc.Unblock(sd.Context(), ff.Unblock{ExecutionID: id, ExpectedReason: reason}))
+	}
+}
+
+// drawList is a page of the script's lane, which both sides must have in the same order.
+func (s *script) drawList() func(*side) string {
+	q := ff.ListExecutions{Lane: s.lane, Limit: rapid.IntRange(1, 5).Draw(s.T, "limit")}
+	if rapid.Bool().Draw(s.T, "by state") {
+		q.States = []ff.PublicState{rapid.SampledFrom([]ff.PublicState{"waiting", "active", "failed"}).Draw(s.T, "state")}
+	}
+	return func(sd *side) string {
+		page, err := sd.svc.List(sd.Context(), q)
+		var words []string
+		for _, e := range page.Items {
+			words = append(words, fmt.Sprintf("%s %s %d", e.ExecutionID, e.State, e.LastMutationAt))
+		}
+		return answer(strings.Join(append(words, page.Next), "\n"), err)
+	}
 }
 
 func (s *script) drawCapabilities() []string {

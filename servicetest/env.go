@@ -266,6 +266,14 @@ func (e *env) events(id ff.ExecutionID) []told {
 	return out
 }
 
+// untouched performs what must be refused and fails the test if anything in the store is not as before.
+func (e *env) untouched(what string, perform func()) {
+	e.Helper()
+	before := e.dump()
+	perform()
+	e.equal("after "+what+", the store", e.dump(), before)
+}
+
 // unchanged performs something and fails the test if the execution, or its log, is not as before.
 func (e *env) unchanged(what string, id ff.ExecutionID, perform func()) {
 	e.Helper()

@@ -97,8 +97,7 @@ func testExpiryLimit(e *env) {
 func testExpiryNoReclaim(e *env) {
 	c := e.running(ff.Submit{Policy: &ff.Policy{MaxReclaims: new(uint32(0))}})
 	e.pace.Advance(leaseTTL)
-	e.refused("complete", e.svc.Complete(e.Context(), ff.Complete{ExecutionID: c.ExecutionID, Fence: c.Fence}), ff.CodeLeaseExpired)
-	e.advance(0)
+	e.refused("complete", e.svc.Complete(e.Context(), ff.Complete{ExecutionID: c.ExecutionID, Fence: c.Fence}), ff.CodeExecutionNotActive)
 	e.inState(c.ExecutionID, failed)
 	e.equal("result", e.result(c.ExecutionID).FailureReason, "max_reclaims_exceeded")
 }

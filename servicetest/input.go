@@ -24,6 +24,7 @@ var inputTests = []behaviour{
 // testInputText: what is not UTF-8, has a NUL or is empty where it must not be, and tags and capabilities out of shape.
 func testInputText(e *env) {
 	const notUTF8, nul = "a\xff", "a\x00b"
+	before := e.dump()
 	for name, c := range map[string]struct {
 		cmd  ff.Submit
 		want ff.Code
@@ -60,7 +61,7 @@ func testInputText(e *env) {
 		_, err := e.svc.Submit(e.Context(), c.cmd)
 		e.refused(name, err, c.want)
 	}
-	e.nothingClaimable("after refusals")
+	e.equal("after refusals, the store", e.dump(), before)
 }
 
 // calls is every call on one execution.
@@ -108,6 +109,15 @@ func calls(svc ff.Service, id ff.ExecutionID) map[string]func(context.Context) e
 			return err
 		},
 		"replay": func(ctx context.Context) error { _, err := svc.Replay(ctx, ff.Replay{ExecutionID: id}); return err },
+		"claim execution": func(ctx context.Context) error {
+			_, err := svc.ClaimExecution(ctx, ff.ClaimExecution{ExecutionID: id})
+			return err
+		},
+		"block":   func(ctx context.Context) error { return svc.Block(ctx, ff.Block{ExecutionID: id}) },
+		"unblock": func(ctx context.Context) error { return svc.Unblock(ctx, ff.Unblock{ExecutionID: id}) },
+		"set tags": func(ctx context.Context) error {
+			return svc.SetTags(ctx, ff.SetTags{ExecutionID: id, Tags: map[string]string{"a.b": "c"}})
+		},
 		"revoke lease": func(ctx context.Context) error {
 			_, err := svc.RevokeLease(ctx, ff.RevokeLease{ExecutionID: id})
 			return err
@@ -211,6 +221,7 @@ func testInputReports(e *env) {
 			"for above":              delay(ff.Delay{ExecutionID: id, Fence: f, For: 100*365*24*time.Hour + 1}),
 			"negative until":         delay(ff.Delay{ExecutionID: id, Fence: f, Until: -1}),
 			"until above":            delay(ff.Delay{ExecutionID: id, Fence: f, Until: ff.MaxTimestamp + 1}),
+			"cancel actor too long":  cancel(ff.Cancel{ExecutionID: id, Actor: long}),
 			"cancel reason too long": cancel(ff.Cancel{ExecutionID: id, Reason: long}),
 			"source too long":        cancel(ff.Cancel{ExecutionID: id, Source: ff.Source(long)}),
 			"revoke reason too long": revoke(ff.RevokeLease{ExecutionID: id, Reason: long}),

@@ -92,9 +92,6 @@ func testTags(e *env) {
 		s := e.scene(name)
 		before := e.describe(s.id)
 		e.advance(time.Millisecond)
-		if e.describe(s.id).LastMutationAt != before.LastMutationAt {
-			continue // time has moved it on
-		}
 		e.ok(e.setTags(s.id, map[string]string{"a.a": "1", "a.b": "2"}))
 		e.ok(e.setTags(s.id, map[string]string{"a.b": "3", "a.c": ""}))
 		want := before

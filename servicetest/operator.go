@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store/record"
 )
 
 var operatorTests = []behaviour{
@@ -23,6 +24,20 @@ func (e *env) changePriority(id ff.ExecutionID, priority int) ff.ChangePriorityR
 	res, err := e.svc.ChangePriority(e.Context(), ff.ChangePriority{ExecutionID: id, NewPriority: priority, Actor: "ops", LaneID: "ignored"})
 	e.ok(err)
 	return res
+}
+
+// operatorDetails are the details of the operator events of an execution, in order.
+func (e *env) operatorDetails(id ff.ExecutionID) []map[string]any {
+	e.Helper()
+	var details []map[string]any
+	for _, ev := range e.dump().Events {
+		if ev.ExecutionID == id && ev.Family == record.FamilyOperator {
+			var d map[string]any
+			e.ok(json.Unmarshal(ev.Details, &d))
+			details = append(details, d)
+		}
+	}
+	return details
 }
 
 func testPriorityReorders(e *env) {
@@ -70,16 +85,7 @@ func testPriorityEvents(e *env) {
 	for _, p := range []int{5, 70, 9999} {
 		e.changePriority(id, p)
 	}
-	var details []map[string]any
-	for _, ev := range e.dump().Events {
-		if ev.ExecutionID == id {
-			e.equal("family and type", []string{string(ev.Family), ev.Type}, []string{"operator", "priority_changed"})
-			var d map[string]any
-			e.ok(json.Unmarshal(ev.Details, &d))
-			details = append(details, d)
-		}
-	}
-	e.equal("details", details, []map[string]any{
+	e.equal("details", e.operatorDetails(id), []map[string]any{
 		{"old_priority": 5.0, "new_priority": 5.0, "actor": "ops"},
 		{"old_priority": 5.0, "new_priority": 70.0, "actor": "ops"},
 		{"old_priority": 70.0, "new_priority": 9000.0, "actor": "ops"},

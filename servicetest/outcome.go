@@ -52,7 +52,7 @@ func testComplete(e *env) {
 	s := e.inState(c.ExecutionID, succeeded)
 	want := before
 	want.State, want.PublicState, want.Lease = s.State, "completed", nil
-	want.CompletedAt, want.LastTransitionAt, want.LastMutationAt = now, now, now
+	want.CompletedAt, want.LastTransitionAt, want.LastMutationAt, want.RetainUntil = now, now, now, now+24*3_600_000
 	attempt := *before.Attempt
 	attempt.State, attempt.EndedAt = "ended_success", now
 	want.Attempt = &attempt

@@ -174,6 +174,6 @@ func testRaceCancels(e *env) {
 				e.Error(err)
 			}
 		})
-		e.equal("events", len(e.events(c.ExecutionID)), 3)
+		e.equal("events", len(e.events(c.ExecutionID)), 4)
 	}
 }

@@ -160,6 +160,11 @@ func (e *env) atBounds() map[string]ff.Submit {
 		"retry categories":  {Policy: &ff.Policy{Retry: &ff.RetryPolicy{RetryableCategories: make64("category")}}},
 		"backoff":           {Policy: ff.Retry(1<<32-1, &ff.Backoff{Type: "exponential", InitialDelayMS: ff.MaxSpanMS, MaxDelayMS: ff.MaxSpanMS, Multiplier: 1000})},
 		"empty policy":      {Policy: &ff.Policy{}},
+		"deadline":          {Deadline: ff.MaxTimestamp},
+		"next deadline":     {Deadline: e.pace.now() + 1, Delay: time.Hour},
+		"timeouts":          {Policy: &ff.Policy{Timeouts: &ff.TimeoutPolicy{AttemptTimeoutMS: ff.MaxSpanMS, ExecutionDeadlineMS: ff.MaxSpanMS}}},
+		"keeping":           {Policy: &ff.Policy{RetentionMS: new(ff.MaxSpanMS), DedupWindowMS: new(int64(1))}},
+		"aging":             {Policy: &ff.Policy{Aging: &ff.AgingPolicy{EveryMS: 1000, Step: 9000}}, Delay: time.Hour},
 	}
 }
 
@@ -191,10 +196,23 @@ func testSubmitAtBounds(e *env) {
 func testSubmitOverBounds(e *env) {
 	overTags := maps.Clone(e.atBounds()["tags"].Tags)
 	overTags["one.more"] = ""
+	thousands := make(map[string]string)
+	for n := range 10_000 {
+		thousands[fmt.Sprintf("a.k%d", n)] = "v"
+	}
 	refused := map[string]struct {
 		cmd  ff.Submit
 		want ff.Code
 	}{
+		"10,000 tags":         {ff.Submit{Tags: thousands}, "invalid_input"},
+		"deadline":            {ff.Submit{Deadline: 253_402_300_800_000}, "invalid_input"},
+		"negative deadline":   {ff.Submit{Deadline: -1}, "invalid_input"},
+		"attempt timeout":     {ff.Submit{Policy: &ff.Policy{Timeouts: &ff.TimeoutPolicy{AttemptTimeoutMS: -1}}}, "invalid_policy_json"},
+		"policy's deadline":   {ff.Submit{Policy: &ff.Policy{Timeouts: &ff.TimeoutPolicy{ExecutionDeadlineMS: ff.MaxSpanMS + 1}}}, "invalid_policy_json"},
+		"retention":           {ff.Submit{Policy: &ff.Policy{RetentionMS: new(ff.MaxSpanMS + 1)}}, "invalid_policy_json"},
+		"dedup window":        {ff.Submit{Policy: &ff.Policy{DedupWindowMS: new(int64(0))}}, "invalid_policy_json"},
+		"aging period":        {ff.Submit{Policy: &ff.Policy{Aging: &ff.AgingPolicy{EveryMS: 999, Step: 1}}}, "invalid_policy_json"},
+		"aging step":          {ff.Submit{Policy: &ff.Policy{Aging: &ff.AgingPolicy{EveryMS: 1000, Step: 9001}}}, "invalid_policy_json"},
 		"priority below":      {ff.Submit{Priority: -1}, "invalid_input"},
 		"priority above":      {ff.Submit{Priority: 9001}, "invalid_input"},
 		"payload":             {ff.Submit{Payload: make([]byte, 1<<20+1)}, "payload_too_large"},
@@ -220,10 +238,14 @@ func testSubmitOverBounds(e *env) {
 		"capability bytes":    {ff.Submit{Policy: requiring(strings.Repeat("a", 2048), strings.Repeat("b", 2048))}, "invalid_capabilities"},
 		"capability":          {ff.Submit{Policy: requiring("a b")}, "invalid_capabilities"},
 	}
-	for name, c := range refused {
-		_, err := e.svc.Submit(e.Context(), e.command(c.cmd))
-		e.refused(name, err, c.want)
-	}
+	e.untouched("refused submissions", func() {
+		for name, c := range refused {
+			_, err := e.svc.Submit(e.Context(), e.command(c.cmd))
+			e.refused(name, err, c.want)
+			_, err = e.svc.SubmitMany(e.Context(), []ff.Submit{e.command(ff.Submit{}), e.command(c.cmd)})
+			e.refused(name+" among others", err, c.want)
+		}
+	})
 	e.nothingClaimable("after refusals")
 }
 

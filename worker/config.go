@@ -42,6 +42,13 @@ type Config struct {
 	// Default 30 s; negative: not at all.
 	DrainTimeout time.Duration
 
+	// StuckAfter is how long a handler may run before it is reported: at least 10 ms. It is reported again each time its run
+	// has doubled since. A handler whose context has ended is reported in any case, when it has not returned five seconds
+	// later. Default 15 min; negative: no report of any kind.
+	StuckAfter time.Duration
+	// OnStuck hears of what is reported, besides the log. It is called on a goroutine of its own, which Run waits for.
+	OnStuck func(StuckReport)
+
 	// Middleware wraps every handler; the first is the outermost.
 	Middleware []func(Handler) Handler
 	// Logger hears of lost leases, panics and calls that had to be repeated. Default: discards.
@@ -52,6 +59,8 @@ const (
 	defaultConcurrency  = 16
 	defaultPollWait     = 30 * time.Second
 	defaultDrainTimeout = 30 * time.Second
+	defaultStuckAfter   = 15 * time.Minute
+	minStuckAfter       = 10 * time.Millisecond
 	minDefaultUnacked   = 1000
 
 	maxConcurrency = 10_000
@@ -68,6 +77,7 @@ func (c Config) withDefaults() Config {
 	c.LeaseTTL = cmp.Or(c.LeaseTTL, flowfabric.DefaultLeaseTTL)
 	c.PollWait = cmp.Or(c.PollWait, defaultPollWait)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, defaultDrainTimeout)
+	c.StuckAfter = cmp.Or(c.StuckAfter, defaultStuckAfter)
 	if c.Prefetch != autoPrefetch {
 		c.Prefetch = max(c.Prefetch, 0)
 	}
@@ -108,6 +118,8 @@ func (c Config) validate() error {
 		return outOfBounds("LeaseTTL", c.LeaseTTL, flowfabric.MinLeaseTTL, flowfabric.MaxLeaseTTL)
 	case c.PollWait < 0 || c.PollWait > flowfabric.MaxClaimWait:
 		return outOfBounds("PollWait", c.PollWait, 0, flowfabric.MaxClaimWait)
+	case c.StuckAfter > 0 && c.StuckAfter < minStuckAfter:
+		return outOfBounds("StuckAfter", c.StuckAfter, minStuckAfter, "any")
 	}
 	return nil
 }

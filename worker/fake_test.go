@@ -44,6 +44,10 @@ type fake struct {
 	delayed   []ff.Delay
 	cancelled []ff.Cancel
 	progress  []ff.UpdateProgress
+
+	onHeartbeat func() (ff.HeartbeatResult, error)
+	registry    []string // "register 1m0s", "heartbeat", "dead shutdown"; in order
+	signs       []time.Duration
 }
 
 func newFake(tasks ...ff.Claimed) *fake {
@@ -186,6 +190,31 @@ func (f *fake) Cancel(_ context.Context, cmd ff.Cancel) (ff.CancelResult, error)
 
 func (f *fake) Release(_ context.Context, cmd ff.Release) error {
 	return write(f, "release", cmd.ExecutionID, &[]ff.Release{}, cmd)
+}
+
+func (f *fake) RegisterWorker(_ context.Context, cmd ff.RegisterWorker) (ff.RegisterResult, error) {
+	f.sign("register " + cmd.LivenessTTL.String())
+	return ff.RegisterResult{Outcome: ff.WorkerRegistered}, nil
+}
+
+func (f *fake) HeartbeatWorker(context.Context, ff.HeartbeatWorker) (ff.HeartbeatResult, error) {
+	f.sign("heartbeat")
+	if f.onHeartbeat != nil {
+		return f.onHeartbeat()
+	}
+	return ff.HeartbeatResult{Registered: true}, nil
+}
+
+func (f *fake) MarkWorkerDead(_ context.Context, cmd ff.MarkWorkerDead) (ff.MarkDeadResult, error) {
+	f.sign("dead " + cmd.Reason)
+	return ff.MarkDeadResult{Marked: true}, nil
+}
+
+func (f *fake) sign(what string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.registry = append(f.registry, what)
+	f.signs = append(f.signs, now().Sub(f.start))
 }
 
 func write[C any](f *fake, verb string, id ff.ExecutionID, list *[]C, cmd C) error {

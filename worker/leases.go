@@ -32,6 +32,8 @@ type lease struct {
 	stop context.CancelCauseFunc
 	// lost is set once, with what the handler is told.
 	lost error
+	// began is when the handler was started, stoppedAt when its context was ended, reportAt when it is to be called stuck.
+	began, stoppedAt, reportAt time.Time
 	// refused says that a renewal was refused while the result was on its way. The result may be why, so its own answer
 	// decides, and the renewals end.
 	refused bool
@@ -40,8 +42,9 @@ type lease struct {
 // leases are the tasks a worker holds, from the claim until the engine has acknowledged what became of them. All of them
 // are renewed and watched by one loop.
 type leases struct {
-	ttl   time.Duration
-	clock clock.Clock
+	ttl        time.Duration
+	stuckAfter time.Duration // of Config; not positive: handlers are not called stuck
+	clock      clock.Clock
 
 	wake    *loop.Wakeup // a report is due before the loop would look
 	emptied *loop.Wakeup // the last task left
@@ -54,8 +57,8 @@ type leases struct {
 	allEnded      bool
 }
 
-func newLeases(ttl time.Duration, c clock.Clock) *leases {
-	return &leases{ttl: ttl, clock: c, wake: loop.NewWakeup(), emptied: loop.NewWakeup()}
+func newLeases(ttl, stuckAfter time.Duration, c clock.Clock) *leases {
+	return &leases{ttl: ttl, stuckAfter: stuckAfter, clock: c, wake: loop.NewWakeup(), emptied: loop.NewWakeup()}
 }
 
 // Shares of the TTL.
@@ -95,6 +98,9 @@ func (l *leases) enter(ctx context.Context, t *Task, p phase) (context.Context, 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t.lease.phase, t.lease.stop = p, stop
+	if p == running {
+		l.time(t)
+	}
 	if l.allEnded || l.handlersEnded && p == running {
 		stop(ErrShutdown)
 	}
@@ -145,6 +151,7 @@ func (l *leases) endHandlers() {
 	for _, t := range l.tasks {
 		if t.lease.phase == running {
 			t.lease.stop(ErrShutdown)
+			t.lease.stoppedAt = l.clock.Now()
 		}
 	}
 }
@@ -183,8 +190,9 @@ func (l *leases) waitEmpty(ctx context.Context, d time.Duration) bool {
 }
 
 // lose ends a task whose lease is gone. l.mu is held.
-func (le *lease) lose(cause error) {
-	le.lost = cause
+func (le *lease) lose(now time.Time, cause error) {
+	le.lost, le.stoppedAt = cause, now
+	le.reportAt = earlier(le.reportAt, now.Add(stopGrace))
 	if le.stop != nil {
 		le.stop(cause)
 	}

@@ -13,6 +13,7 @@ type renewal struct {
 	tasks []*Task
 	cmds  []flowfabric.Renew
 	lost  []*Task
+	stuck []StuckReport
 	// callBy is when the answer must be there: a third of the TTL from now, or when the first lease ends.
 	callBy time.Time
 	// next is when to look again.
@@ -38,6 +39,7 @@ func (s *session) renew(ctx context.Context) (time.Duration, error) {
 	for _, t := range r.lost {
 		s.logLoss(ctx, t, t.lease.lost)
 	}
+	s.reportStuck(ctx, r.stuck)
 	return r.next.Sub(s.clock.Now()), nil
 }
 
@@ -50,12 +52,12 @@ func (l *leases) look(now time.Time) renewal {
 	soon := now.Add(l.ttl / slackShare)
 	for _, t := range l.tasks {
 		le := &t.lease
-		switch {
-		case le.lost != nil:
-			continue
-		case !now.Before(le.deadline):
-			le.lose(l.errExpired())
+		if le.lost == nil && !now.Before(le.deadline) {
+			le.lose(now, l.errExpired())
 			r.lost = append(r.lost, t)
+		}
+		l.judge(t, now, &r)
+		if le.lost != nil {
 			continue
 		}
 		r.callBy, r.next = earlier(r.callBy, le.deadline), earlier(r.next, le.deadline)
@@ -100,8 +102,9 @@ func (l *leases) settleRenewal(r *renewal, sent time.Time, results []flowfabric.
 		case loss != nil && le.phase == settling:
 			le.refused = true
 		case loss != nil:
-			le.lose(loss)
+			le.lose(l.clock.Now(), loss)
 			r.lost = append(r.lost, t)
+			r.next = earlier(r.next, le.reportAt)
 		default:
 			le.renewAt = again
 			r.next = earlier(r.next, again)

@@ -23,6 +23,8 @@ type session struct {
 	base   context.Context
 	leases *leases
 	queue  *queue
+	// background runs what goes on beside the tasks, until Run returns.
+	background *loop.Group
 	// idle hands tasks to goroutines that have nothing to do, until ended is closed.
 	idle  chan *Task
 	ended chan struct{}
@@ -34,10 +36,11 @@ type session struct {
 const stopGrace = 5 * time.Second
 
 func newSession(ctx context.Context, w *Worker, handlers map[string]Handler) *session {
+	base := context.WithoutCancel(ctx)
 	return &session{
 		svc: w.svc, cfg: w.cfg, clock: w.clock, log: w.cfg.Logger, handlers: handlers,
-		base:    context.WithoutCancel(ctx),
-		leases:  newLeases(w.cfg.LeaseTTL, w.clock),
+		base: base, background: loop.NewGroup(base),
+		leases:  newLeases(w.cfg.LeaseTTL, w.cfg.StuckAfter, w.clock),
 		queue:   newQueue(w.cfg.Concurrency, w.cfg.Prefetch),
 		idle:    make(chan *Task),
 		ended:   make(chan struct{}),
@@ -46,14 +49,20 @@ func newSession(ctx context.Context, w *Worker, handlers map[string]Handler) *se
 }
 
 func (s *session) run(ctx context.Context) error {
-	background := loop.NewGroup(s.base)
-	defer background.Close()
-	background.Go(func(ctx context.Context) {
+	defer s.background.Close()
+	s.background.Go(func(ctx context.Context) {
 		loop.Every(ctx, s.clock, s.log, "renew leases", s.leases.wake, s.renew)
 	})
+	s.background.Go(s.watch)
+	s.background.Go(s.announce)
 	defer close(s.ended)
 	err := s.fetch(ctx)
-	return errors.Join(err, s.drain())
+	if left := s.drain(); left != nil {
+		return errors.Join(err, left) // its leases are alive: it is not to be called dead
+	}
+	s.background.Close() // no sign of life comes after the end
+	s.signOff()
+	return err
 }
 
 // drain ends a session that claims no more: what waits goes back, what runs may finish.

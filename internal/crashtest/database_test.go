@@ -71,6 +71,17 @@ func execute(t *testing.T, url, sql string) {
 	}
 }
 
+// query reads one value.
+func query(t *testing.T, url, sql string, into any) error {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close(t.Context()) }()
+	return c.QueryRow(t.Context(), sql).Scan(into)
+}
+
 // opened opens a store in this process, for the test's own looks and engines.
 func opened(t *testing.T, url string) store.Store {
 	t.Helper()

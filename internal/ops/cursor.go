@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"hash/fnv"
+	"strings"
 
 	ff "github.com/flowfabric/flowfabric"
 )
@@ -23,7 +24,7 @@ func newCursor(list string, filters any, position []byte) string {
 // readCursor gives the position of a cursor of this list, which has size bytes. It fails with [ff.ErrInvalidInput].
 func readCursor(list string, filters any, cursor string, size int) ([]byte, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(b) != checksumBytes+size || string(b[:checksumBytes]) != string(checksum(list, filters, b[checksumBytes:])) {
+	if strings.ContainsAny(cursor, "\r\n") || err != nil || len(b) != checksumBytes+size || string(b[:checksumBytes]) != string(checksum(list, filters, b[checksumBytes:])) {
 		return nil, invalid("after", "is not a cursor of this list with these filters; pass the Next of its last page, or nothing to begin")
 	}
 	return b[checksumBytes:], nil

@@ -25,6 +25,7 @@ func StatementTexts() map[string]string {
 		"peek ready, routes":    peekReadyOfRoutes.sql,
 		"take due":              takeDue.sql,
 		"peek due":              peekDue.sql,
+		"routes ready":          routesReady.sql,
 		"slots of lanes":        slotsOfLanes.sql,
 		"list":                  listAll.page.sql,
 		"list, last":            listAll.last.sql,

@@ -110,11 +110,19 @@ type keyedReads struct {
 	found []record.Keyed
 }
 
+// byFamily drops repeats, which the loads of one batch may well bring.
 func (r *keyedReads) byFamily() map[*family][]record.Key {
+	if len(r.keys) == 0 {
+		return nil
+	}
 	keys := make(map[*family][]record.Key)
+	seen := make(map[record.Key]struct{}, len(r.keys))
 	for _, key := range r.keys {
-		f := familyOf(key.Family())
-		keys[f] = append(keys[f], key)
+		if _, again := seen[key]; !again {
+			seen[key] = struct{}{}
+			f := familyOf(key.Family())
+			keys[f] = append(keys[f], key)
+		}
 	}
 	return keys
 }

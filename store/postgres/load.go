@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/flowfabric/flowfabric"
@@ -100,6 +99,7 @@ type query struct {
 	records  []*record.Execution
 	attempts []*record.Attempt
 	keyed    []record.Keyed
+	routes   []int64
 }
 
 func gather(s *session, loads []*store.Load) *reads {
@@ -124,6 +124,9 @@ func gather(s *session, loads []*store.Load) *reads {
 		}
 		for _, q := range l.Reads.DueRecords {
 			r.queries = append(r.queries, s.dueRecords(l, q))
+		}
+		for _, q := range l.Reads.ReadyRoutes {
+			r.queries = append(r.queries, readyRoutes(l, q))
 		}
 		for _, q := range l.Reads.AttemptsOf {
 			r.queries = append(r.queries, attemptsOf(l, q))
@@ -295,46 +298,6 @@ func (r *reads) sendIdempotency(t *trip) {
 	var sc scanner
 	t.send(idempotencyByKey, params, func(values [][]byte) error {
 		r.foundKeys = append(r.foundKeys, scan(&sc, &sqlstore.Idempotency, values))
-		return nil
-	})
-}
-
-var routesOfLanes = newStatement(`SELECT ` + sqlstore.Routes.Names("c.") + ` FROM unnest($1::text[]) k(lane_id)
-	CROSS JOIN LATERAL (SELECT * FROM ff_route r WHERE r.lane_id = k.lane_id ORDER BY r.route OFFSET 0) c`)
-
-func (r *reads) sendRoutes(t *trip) {
-	if len(r.lanes) == 0 {
-		return
-	}
-	r.foundRoutes = make(map[flowfabric.LaneID][]*record.Route, len(r.lanes))
-	var sc scanner
-	t.send(routesOfLanes, laneParams(r.lanes), func(values [][]byte) error {
-		route := scan(&sc, &sqlstore.Routes, values)
-		r.foundRoutes[route.Lane] = append(r.foundRoutes[route.Lane], route)
-		return nil
-	})
-}
-
-// laneParams is an array of lanes, without repeats.
-func laneParams(list []flowfabric.LaneID) [][]byte {
-	lanes := slices.Compact(slices.Sorted(slices.Values(list)))
-	return [][]byte{arrayParam(sqlstore.Text, func(a *array) {
-		for _, lane := range lanes {
-			a.Text(string(lane))
-		}
-	})}
-}
-
-var slotsOfLanes = newStatement(`SELECT k.lane_id, c.n FROM unnest($1::text[]) k(lane_id)
-	CROSS JOIN LATERAL (SELECT count(*) AS n FROM ff_lane_slot r WHERE r.lane_id = k.lane_id OFFSET 0) c`)
-
-func (r *reads) sendSlots(t *trip) {
-	if len(r.slots) == 0 {
-		return
-	}
-	r.foundSlots = make(map[flowfabric.LaneID]int)
-	t.send(slotsOfLanes, laneParams(r.slots), func(values [][]byte) error {
-		r.foundSlots[flowfabric.LaneID(values[0])] = int(intOf(values[1]))
 		return nil
 	})
 }

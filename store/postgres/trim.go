@@ -20,9 +20,18 @@ var (
 		WHERE retain_until_ms <= coalesce($1::bigint, ` + sqlNow + `)
 		ORDER BY retain_until_ms, execution_id, partition_key LIMIT $2::bigint FOR UPDATE SKIP LOCKED),
 	e AS (DELETE FROM ff_exec_core c USING d WHERE c.partition_key = ANY (ARRAY[d.partition_key])
-		AND c.execution_id = d.execution_id AND c.retain_until_ms = d.retain_until_ms RETURNING c.partition_key, c.execution_id),
+		AND c.execution_id = d.execution_id AND c.retain_until_ms = d.retain_until_ms RETURNING c.*),
 	a AS (DELETE FROM ff_attempt c USING e WHERE c.partition_key = ANY (ARRAY[e.partition_key])
 		AND c.execution_id = e.execution_id),
+	r AS (DELETE FROM ff_ready c USING e WHERE e.ready AND c.lane_id = ANY (ARRAY[e.lane_id]) AND c.route = e.route
+		AND c.priority = e.priority + e.priority_boost AND c.created_at_ms = e.created_at_ms
+		AND c.execution_id = e.execution_id AND c.partition_key = e.partition_key),
+	u AS (DELETE FROM ff_due c USING e WHERE c.due_at_ms = ANY (ARRAY[e.due_at_ms])
+		AND c.execution_id = e.execution_id AND c.partition_key = e.partition_key),
+	s AS (DELETE FROM ff_lane_slot c USING e WHERE e.slot AND c.lane_id = ANY (ARRAY[e.lane_id])
+		AND c.execution_id = e.execution_id AND c.partition_key = e.partition_key),
+	l AS (DELETE FROM ff_expired_lease c USING e WHERE c.lease_expires_at_ms = ANY (ARRAY[e.lease_expires_at_ms])
+		AND c.execution_id = e.execution_id AND c.partition_key = e.partition_key),
 	x AS (DELETE FROM ff_retention WHERE ctid = ANY (ARRAY(SELECT row_at FROM d)))
 	SELECT count(*) FROM d`)
 

@@ -65,8 +65,9 @@ func leases(db *driver.Conn, q store.LeaseQuery) ([]*record.Execution, error) {
 
 // Counts of a lane, each up to a limit.
 const (
-	sqlCountReady   = "SELECT count(*) FROM (SELECT 1 FROM ff_exec_core WHERE ready = 1 AND lane_id = ? LIMIT ?)"
-	sqlCountActive  = "SELECT count(*) FROM (SELECT 1 FROM ff_exec_core WHERE lease_expires_at_ms IS NOT NULL AND lane_id = ? LIMIT ?)"
+	sqlCountReady  = "SELECT count(*) FROM (SELECT 1 FROM ff_exec_core WHERE ready = 1 AND lane_id = ? LIMIT ?)"
+	sqlCountActive = `SELECT count(*) FROM (SELECT 1 FROM ff_exec_core INDEXED BY ff_exec_core_lease
+		WHERE lease_expires_at_ms IS NOT NULL AND lane_id = ? LIMIT ?)`
 	sqlCountDelayed = `SELECT count(*) FROM (SELECT 1 FROM ff_exec_core
 		WHERE eligibility_state = 'not_eligible_until_time' AND lane_id = ? LIMIT ?)`
 )

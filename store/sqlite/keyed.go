@@ -154,8 +154,7 @@ func recordsOf(db *driver.Conn, q store.RecordQuery) ([]record.Keyed, error) {
 		return nil, err
 	}
 	if q.After != nil {
-		parts := q.After.Parts()
-		for _, part := range append(parts[:q.Prefix:q.Prefix], parts...) {
+		for _, part := range q.After.Parts() {
 			s.Text(part)
 		}
 	}
@@ -164,15 +163,16 @@ func recordsOf(db *driver.Conn, q store.RecordQuery) ([]record.Keyed, error) {
 	return values(list), err
 }
 
-// recordsAfter is the query of recordsOf. Its parameters are the equal parts of the key, the whole key, the limit.
+// recordsAfter is the query of recordsOf. Its parameters are the parts of the key to go on behind, if there is one, and
+// the limit.
 func recordsAfter(t *sqlstore.KeyedTable, q store.RecordQuery) string {
 	where := "true"
-	key := keyNames(&t.Table, "", ", ")
 	if q.After != nil {
 		for _, c := range t.Columns[:q.Prefix] {
 			where += " AND " + c.Name + " = ?"
 		}
-		where += " AND (" + key + ") > (?" + strings.Repeat(", ?", t.Keys-1) + ")"
+		rest := sqlstore.Table[record.Keyed]{Keys: t.Keys - q.Prefix, Columns: t.Columns[q.Prefix:]}
+		where += " AND (" + keyNames(&rest, "", ", ") + ") > (" + strings.Repeat("?, ", rest.Keys-1) + "?)"
 	}
-	return selectBy(&t.Table, where+" ORDER BY "+key+" LIMIT ?")
+	return selectBy(&t.Table, where+" ORDER BY "+keyNames(&t.Table, "", ", ")+" LIMIT ?")
 }

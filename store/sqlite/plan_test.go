@@ -36,6 +36,14 @@ func TestPlans(t *testing.T) {
 		{"ready", sqlReady, "SEARCH ff_exec_core USING INDEX ff_exec_core_ready (lane_id=? AND route=?)"}, // all it answers is in the index
 		{"ready route", sqlReadyRoute, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_ready (lane_id=? AND route>?)"},
 		{"due", sqlDue, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_due (due_at_ms<?)"},
+		{
+			"next due", sqlNextDue,
+			"CO-ROUTINE (subquery-3)\nCOMPOUND QUERY\nLEFT-MOST SUBQUERY\n" +
+				"SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_due (due_at_ms>?)\nUNION ALL\n" +
+				"SEARCH ff_worker_registry USING COVERING INDEX ff_worker_registry_due (expires_at_ms>?)\nUNION ALL\n" +
+				"SEARCH ff_waitpoint_hmac USING COVERING INDEX ff_waitpoint_hmac_due (expires_at_ms>?)\n" +
+				"SEARCH (subquery-3)",
+		},
 		{"slots", sqlSlots, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_slot (lane_id=?)"},
 		{
 			"update", updateSet(&sqlstore.Executions, 1<<14),
@@ -90,6 +98,25 @@ func TestPlans(t *testing.T) {
 		{
 			"leases", sqlLeases,
 			"SEARCH ff_exec_core USING INDEX ff_exec_core_lease ((lease_expires_at_ms,execution_id,partition_key)>(?,?,?) AND lease_expires_at_ms<?)",
+		},
+		{
+			"count of ready", sqlCountReady,
+			"CO-ROUTINE (subquery-1)\nSEARCH ff_exec_core USING COVERING INDEX ff_exec_core_ready (lane_id=?)\nSCAN (subquery-1)",
+		},
+		{ // no further than the leases there are
+			"count of active", sqlCountActive,
+			"CO-ROUTINE (subquery-1)\nSEARCH ff_exec_core USING COVERING INDEX ff_exec_core_lease (lease_expires_at_ms>?)\nSCAN (subquery-1)",
+		},
+		{
+			"count of delayed", sqlCountDelayed,
+			"CO-ROUTINE (subquery-1)\nSEARCH ff_exec_core USING COVERING INDEX ff_exec_core_delayed (lane_id=?)\nSCAN (subquery-1)",
+		},
+		{"next priority", sqlNextPriority, "SEARCH ff_exec_core USING INDEX ff_exec_core_ready (lane_id=? AND route=? AND <expr><?)"},
+		{"next route", sqlNextRoute, "SEARCH ff_exec_core USING INDEX ff_exec_core_ready (lane_id=? AND route>?)"},
+		{
+			"keys to forget", sqlForgetKeys,
+			"SEARCH ff_idempotency USING PRIMARY KEY (namespace=? AND idempotency_key=?)\nLIST SUBQUERY 2\n" +
+				"SEARCH ff_idempotency USING COVERING INDEX ff_idempotency_expiry (expires_at_ms<?)\nCREATE BLOOM FILTER",
 		},
 		{"expired", sqlExpired, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_retention (retain_until_ms<?)"},
 		{

@@ -51,42 +51,41 @@ func TestHandWrittenRow_IsReadAndWritten(t *testing.T) {
 	}
 }
 
-func TestStaleIndexEntries_AreSkippedAndRemoved(t *testing.T) {
-	for name, sql := range map[string]string{
-		"the record is not ready or due":   "UPDATE ff_exec_core SET ready = NULL, due_at_ms = NULL",
-		"the record is ready and due anew": "UPDATE ff_exec_core SET priority = 9, due_at_ms = 60",
-		"there is no record":               "DELETE FROM ff_exec_core",
+func TestHandWrittenRow_IsWhereItsColumnsSay(t *testing.T) {
+	for name, tc := range map[string]struct {
+		sql                             string
+		claimable, due, retained, slots int
+	}{
+		"as it was":                  {"", 1, 1, 0, 0},
+		"neither ready nor due":      {"UPDATE ff_exec_core SET ready = NULL, due_at_ms = NULL", 0, 0, 0, 0},
+		"of another priority":        {"UPDATE ff_exec_core SET priority = 9, due_at_ms = 60", 1, 1, 0, 0},
+		"due later":                  {"UPDATE ff_exec_core SET due_at_ms = 101", 1, 0, 0, 0},
+		"gone":                       {"DELETE FROM ff_exec_core", 0, 0, 0, 0},
+		"to be forgotten, in a slot": {"UPDATE ff_exec_core SET retain_until_ms = 100, slot = 1", 1, 1, 1, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := newPath(t)
 			s := open(t, path, &Config{Clock: func() ff.Timestamp { return 100 }})
-			stale, valid := newID(), newID()
-			apply(t, s, submit(stale))
-			script(t, path, sql)
-			apply(t, s, submit(valid))
-
-			var claimable, due []*record.Execution
+			apply(t, s, submit(newID()))
+			script(t, path, tc.sql)
+			var claimable, due, slots int
 			apply(t, s, &store.Unit{
 				Reads: store.Reads{
 					Claimable: []store.ClaimQuery{{Lane: "mail", Routes: []int64{0}, Limit: 10}},
+					Slots:     []ff.LaneID{"mail"},
 				},
-				Decide: func(tx *store.Tx) error { claimable = tx.Claimable(0); return nil },
+				Decide: func(tx *store.Tx) error { claimable, slots = len(tx.Claimable(0)), tx.Slots("mail"); return nil },
 			})
 			apply(t, s, &store.Unit{
 				Reads:  store.Reads{Due: []store.DueQuery{{Limit: 10}}},
-				Decide: func(tx *store.Tx) error { due = tx.Due(0); return nil },
+				Decide: func(tx *store.Tx) error { due = len(tx.Due(0)); return nil },
 			})
-			for what, list := range map[string][]*record.Execution{"claimable": claimable, "due": due} {
-				if len(list) != 1 || list[0].ID != valid {
-					t.Errorf("%s: %v; want only %s", what, list, valid)
-				}
+			if claimable != tc.claimable || due != tc.due || slots != tc.slots {
+				t.Errorf("%d claimable, %d due, %d slots; want %d, %d, %d", claimable, due, slots, tc.claimable, tc.due, tc.slots)
 			}
-			d, err := s.Dump(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(d.Ready) != 1 || len(d.Due) != 1 {
-				t.Errorf("%d ready and %d due entries are left; want one of each", len(d.Ready), len(d.Due))
+			trimmed, err := s.Trim(t.Context(), store.Trim{Limit: 10})
+			if err != nil || trimmed.Executions != tc.retained {
+				t.Errorf("%d forgotten, error %v; want %d", trimmed.Executions, err, tc.retained)
 			}
 		})
 	}

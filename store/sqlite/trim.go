@@ -46,7 +46,7 @@ func (s *Store) Trim(ctx context.Context, t store.Trim) (store.Trimmed, error) {
 			if err != nil {
 				return done, err
 			}
-			if n < most {
+			if n == 0 {
 				break
 			}
 		}

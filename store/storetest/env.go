@@ -91,6 +91,16 @@ func (e *env) view(r store.Reads) *store.Tx {
 	return tx
 }
 
+// catalog returns the store's lists.
+func (e *env) catalog() store.Catalog {
+	e.Helper()
+	c, ok := e.store.(store.Catalog)
+	if !ok {
+		e.Fatalf("%T is no store.Catalog", e.store)
+	}
+	return c
+}
+
 // get returns an execution as it is stored.
 func (e *env) get(id flowfabric.ExecutionID) *record.Execution {
 	e.Helper()
@@ -148,6 +158,13 @@ func sortDump(d *store.Dump) {
 	slices.SortFunc(d.Due, func(x, y store.DueEntry) int {
 		return cmp.Or(cmp.Compare(x.DueAt, y.DueAt), x.ExecutionID.Compare(y.ExecutionID))
 	})
+	slices.SortFunc(d.Retain, func(x, y store.RetainEntry) int {
+		return cmp.Or(cmp.Compare(x.RetainUntil, y.RetainUntil), x.ExecutionID.Compare(y.ExecutionID))
+	})
+	slices.SortFunc(d.Slots, func(x, y store.SlotEntry) int {
+		return cmp.Or(cmp.Compare(x.Lane, y.Lane), x.ExecutionID.Compare(y.ExecutionID))
+	})
+	slices.SortFunc(d.Records, func(x, y record.Keyed) int { return record.CompareKeys(x.Key(), y.Key()) })
 }
 
 // auditIndexes compares the indexes with the records.

@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"reflect"
+	"time"
 
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/store/record"
@@ -20,7 +21,8 @@ func fullExecution() *record.Execution {
 			Phase: ff.PhaseActive, Ownership: ff.LeaseExpiredReclaimable, Eligibility: ff.EligibilityNotApplicable,
 			BlockingReason: ff.WaitingForWorker, Outcome: ff.OutcomeFailed, AttemptState: ff.AttemptInterrupted,
 		},
-		Public: ff.PublicActive, Ready: true, DueAt: start + 1, Priority: 9000, DelayUntil: ff.MaxTimestamp,
+		Public: ff.PublicActive, Ready: true, DueAt: start + 1, Priority: 9000, Boost: 17, DelayUntil: ff.MaxTimestamp,
+		DeadlineAt: start + 12, AttemptEndsAt: start + 13, AttemptLeftMS: 1 << 40, RetainUntil: start + 14, Slot: true,
 		BlockingDetail: "lease expired,\nawaiting reclaim", StartedAt: start + 2, CompletedAt: start + 3,
 		LastTransitionAt: start + 4, LastMutationAt: start + 5, TotalAttempts: 2_000_000_000, RetryCount: 2, ReclaimCount: 3,
 		ReplayCount: 4, AttemptIndex: 1_999_999_999, AttemptID: ff.AttemptID(uuidOf(102)), AttemptType: ff.AttemptReclaim,
@@ -33,15 +35,20 @@ func fullExecution() *record.Execution {
 	}
 }
 
+// fullPolicy leaves the delay unset that a fixed backoff has instead.
 func fullPolicy() *ff.Policy {
 	return &ff.Policy{
 		Retry: &ff.RetryPolicy{
 			MaxRetries: new(uint32(5)),
 			Backoff: &ff.Backoff{
-				Type: ff.BackoffExponential, DelayMS: 1, InitialDelayMS: 2, MaxDelayMS: 3, Multiplier: 1.25, Jitter: true,
+				Type: ff.BackoffExponential, InitialDelayMS: 2, MaxDelayMS: 3, Multiplier: 1.25, Jitter: true,
 			},
-			RetryableCategories: []string{"transient", "timeout"},
+			RetryableCategories: []string{"transient", "timeout"}, OnExhausted: ff.ExhaustedFails,
 		},
+		Timeouts: &ff.TimeoutPolicy{
+			AttemptTimeoutMS: 8, OnAttemptTimeout: ff.TimeoutRetries, ExecutionDeadlineMS: 9,
+		},
+		RetentionMS: new(int64(10)), DedupWindowMS: new(int64(11)), Aging: &ff.AgingPolicy{EveryMS: 1000, Step: 12},
 		MaxReclaims: new(uint32(6)), MaxReplays: new(uint32(7)),
 		Routing: &ff.RoutingRequirements{RequiredCapabilities: []string{"gpu", "linux/arm64"}},
 	}
@@ -87,6 +94,39 @@ func fullEvent() record.Event {
 	}
 }
 
+// fullRecords has a record of each keyed family with every field set.
+func fullRecords() []record.Keyed {
+	return []record.Keyed{
+		&record.Lane{
+			LaneKey: record.LaneKey{Home: homePartition, Lane: "a lane, ~punctuation 'quotes'"}, Version: 1, State: ff.LaneDraining,
+			Weight: 1000, MaxConcurrency: 100_000, RegisteredAt: start + 1, RegisteredBy: "ops \"x\"", UpdatedAt: start + 2,
+		},
+		&record.Secret{
+			SecretKey: record.SecretKey{Home: homePartition, Kid: "k1"}, Version: 1, Secret: []byte{0, 0xff, 0, 'x'}, Active: true,
+			RotatedAt: start + 1, ExpiresAt: start + 2,
+		},
+		&record.Worker{
+			WorkerKey: record.WorkerKey{Home: homePartition, Namespace: "tenant-ä", WorkerInstanceID: "worker-1"}, Version: 1,
+			WorkerID: "worker", Lanes: []ff.LaneID{"a, b", `c "d"`}, Capabilities: []string{"gpu", "größe"},
+			LivenessTTL: 1500 * time.Millisecond, RegisteredAt: start + 1, LastHeartbeatAt: start + 2, ExpiresAt: start + 3,
+		},
+	}
+}
+
+// bareRecord has nothing set but its key and version.
+func bareRecord(key record.Key) record.Keyed {
+	switch key := key.(type) {
+	case record.LaneKey:
+		return &record.Lane{LaneKey: key, Version: 1}
+	case record.WorkerKey:
+		return &record.Worker{WorkerKey: key, Version: 1}
+	case record.SecretKey:
+		return &record.Secret{SecretKey: key, Version: 1}
+	default:
+		panic(fmt.Sprintf("storetest: no bare record of family %s", key.Family()))
+	}
+}
+
 // unset lists the fields of a record, with those of the structs in it, that are zero.
 func unset(path string, v reflect.Value) []string {
 	if v.IsZero() {
@@ -113,6 +153,10 @@ func alter(v reflect.Value) {
 	case reflect.Bool:
 		v.SetBool(!v.Bool())
 	case reflect.Int, reflect.Int64:
+		if v.Type() == reflect.TypeFor[time.Duration]() {
+			v.SetInt(v.Int() + int64(time.Millisecond))
+			return
+		}
 		v.SetInt(v.Int() - 1)
 	case reflect.Uint64:
 		v.SetUint(v.Uint() + 1)
@@ -121,7 +165,17 @@ func alter(v reflect.Value) {
 	case reflect.Array:
 		v.Index(0).SetUint(v.Index(0).Uint() ^ 1)
 	case reflect.Slice:
-		v.SetBytes(append([]byte{9}, v.Bytes()...))
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			v.SetBytes(append([]byte{9}, v.Bytes()...))
+			return
+		}
+		n := reflect.New(v.Type().Elem()).Elem()
+		alter(n)
+		v.Set(reflect.Append(v.Slice3(0, v.Len(), v.Len()), n))
+	case reflect.Map:
+		n := reflect.MakeMap(v.Type())
+		n.SetMapIndex(reflect.ValueOf("another"), reflect.ValueOf("value"))
+		v.Set(n)
 	case reflect.Pointer:
 		n := reflect.New(v.Type().Elem())
 		alter(n.Elem())

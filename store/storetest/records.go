@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/store"
@@ -21,6 +22,8 @@ var recordTests = []behaviour{
 	{"IdempotencyComesBackAsWritten", testIdempotencyComesBackAsWritten},
 	{"RoutesAreRegisteredOnce", testRoutesAreRegisteredOnce},
 	{"EventsComeBackInOrder", testEventsComeBackInOrder},
+	{"EventsOfNoExecutionKeepTheirPartition", testEventsOfNoExecution},
+	{"WhatCallersDoToBytesChangesNothing", testRecordsAreTheStoresOwn},
 	{"RecordsThatAreNotThereAreNil", testAbsentRecordsAreNil},
 	{"EveryPartitionHasRoom", testEveryPartitionHasRoom},
 	{"ReopenedStoreHasEverything", testReopenedStoreHasEverything},
@@ -28,9 +31,18 @@ var recordTests = []behaviour{
 
 // testFullRecordsNameEveryField keeps the suite honest: a field that is added to a record must be added to full.go.
 func testFullRecordsNameEveryField(e *env) {
-	for _, r := range []any{*fullExecution(), *fullAttempt(), *fullIdempotency(), *fullRoute(), fullEvent()} {
-		v := reflect.ValueOf(r)
-		if list := unset(v.Type().Name(), v); len(list) > 0 {
+	all := []any{fullExecution(), fullAttempt(), fullIdempotency(), fullRoute(), new(fullEvent())}
+	var families []record.Family
+	for _, r := range fullRecords() {
+		all = append(all, r)
+		families = append(families, r.Key().Family())
+	}
+	e.equal("families", families, slices.Sorted(slices.Values(record.Families)))
+	for _, r := range all {
+		v := reflect.ValueOf(r).Elem()
+		list := unset(v.Type().Name(), v)
+		list = slices.DeleteFunc(list, func(field string) bool { return field == "Execution.Policy.Retry.Backoff.DelayMS" })
+		if len(list) > 0 {
 			e.Errorf("the full %s leaves %v unset", v.Type().Name(), list)
 		}
 	}
@@ -41,11 +53,14 @@ func testExecutionsComeBackAsWritten(e *env) {
 	e.equal("full execution", e.get(id(1)), fullExecution())
 	e.equal("bare execution", e.get(id(2)), bareExecution())
 	e.equal("dump", e.dump().Executions, []*record.Execution{fullExecution(), bareExecution()})
+	fixed := waiting(3, func(x *record.Execution) { x.Policy = ff.Retry(5, ff.FixedBackoff(30*time.Millisecond)) })
+	e.put(fixed)
+	e.equal("policy with a fixed backoff", e.get(id(3)).Policy, fixed.Policy)
 }
 
 // setOnce are the fields of an execution that no update changes.
 var setOnce = []string{
-	"ID", "Version", "Lane", "Namespace", "Kind", "Creator", "Payload", "PayloadEncoding", "Capabilities", "Route", "Tags",
+	"ID", "Version", "Lane", "Namespace", "Kind", "Creator", "Payload", "PayloadEncoding", "Capabilities", "Route",
 	"Policy", "CreatedAt",
 }
 
@@ -222,6 +237,39 @@ func testEventsComeBackInOrder(e *env) {
 	e.equal("events", e.dump().Events, want)
 }
 
+func testEventsOfNoExecution(e *env) {
+	for _, p := range []ff.Partition{homePartition, {Family: ff.FamilyFlow, Index: 65535}} {
+		ev := record.Event{
+			Family: record.FamilyWorker, Type: "registered", ExecutionID: record.NoExecution(p), WorkerInstanceID: "w-1", At: start,
+		}
+		e.do(unitOn(p, store.Reads{}, func(tx *store.Tx) error {
+			tx.Append(ev)
+			return nil
+		}))
+		d := e.dump()
+		e.equal("last event", d.Events[len(d.Events)-1], ev)
+	}
+}
+
+// testRecordsAreTheStoresOwn: bytes and tags come from users and go back to them, who may reuse a buffer.
+func testRecordsAreTheStoresOwn(e *env) {
+	written := fullExecution()
+	e.do(unit(reads(id(1)), func(tx *store.Tx) error {
+		tx.PutExecution(written)
+		return nil
+	}))
+	spoil := func(x *record.Execution) {
+		for _, b := range [][]byte{x.Payload, x.Result, x.ProgressDetails} {
+			clear(b)
+		}
+		clear(x.Tags)
+	}
+	spoil(written)
+	e.equal("after the writer's change", e.get(id(1)), fullExecution())
+	spoil(e.get(id(1)))
+	e.equal("after a reader's change", e.get(id(1)), fullExecution())
+}
+
 func testAbsentRecordsAreNil(e *env) {
 	r := store.Reads{
 		Executions: ids(1), Attempts: []record.AttemptKey{{ExecutionID: id(1), Index: 2}},
@@ -277,6 +325,7 @@ func testReopenedStoreHasEverything(e *env) {
 		tx.Append(fullEvent(), fullEvent())
 		return nil
 	}))
+	e.putRecords(fullRecords()...)
 	before := e.dump()
 	if !e.reopen() {
 		e.Skip("nothing outlives this store")

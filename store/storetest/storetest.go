@@ -23,7 +23,7 @@ type Harness struct {
 	Reopen func(t testing.TB, s store.Store, clock store.Clock) store.Store
 }
 
-// Run runs the suite. Every subtest opens a store of its own and runs in parallel with the others; at its end the two
+// Run runs the suite. Every subtest opens a store of its own and runs in parallel with the others; at its end the
 // indexes must agree with the records.
 func Run(t *testing.T, h Harness) {
 	for _, concern := range []struct {
@@ -33,9 +33,14 @@ func Run(t *testing.T, h Harness) {
 		{"Records", recordTests},
 		{"Ready", readyTests},
 		{"Due", dueTests},
+		{"Keyed", keyedTests},
+		{"Slots", slotTests},
 		{"Guards", guardTests},
 		{"Batch", batchTests},
 		{"View", viewTests},
+		{"List", listTests},
+		{"Leases", leaseTests},
+		{"Trim", trimTests},
 		{"Failure", failureTests},
 		{"Size", sizeTests},
 	} {

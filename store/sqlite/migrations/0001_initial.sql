@@ -99,7 +99,7 @@ CREATE INDEX ff_exec_core_slot ON ff_exec_core (lane_id) WHERE slot = 1;
 CREATE INDEX ff_exec_core_created ON ff_exec_core (created_at_ms, execution_id, partition_key);
 CREATE INDEX ff_exec_core_lane ON ff_exec_core (lane_id, created_at_ms, execution_id, partition_key);
 
--- Leases, and by their lane how many there are.
+-- Leases in order of expiry, and of which lane they are.
 CREATE INDEX ff_exec_core_lease ON ff_exec_core (lease_expires_at_ms, execution_id, partition_key, lane_id)
     WHERE lease_expires_at_ms IS NOT NULL;
 

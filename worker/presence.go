@@ -1,0 +1,94 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/loop"
+)
+
+// livenessShare is how many signs of life a worker gives within its liveness TTL.
+const livenessShare = 3
+
+// signOffTimeout bounds the last call of a worker.
+const signOffTimeout = 2 * time.Second
+
+// livenessTTL is how long the worker counts as live without a sign of life: longer than it takes until a lease it does
+// not renew is lost.
+func (c Config) livenessTTL() time.Duration {
+	return min(max(2*c.LeaseTTL, flowfabric.MinLivenessTTL), flowfabric.MaxLeaseTTL)
+}
+
+// announce registers the worker and gives signs of life, one call for all its tasks, until ctx ends. The registry informs;
+// a worker that cannot be registered works all the same.
+func (s *session) announce(ctx context.Context) {
+	registered := false
+	loop.Every(ctx, s.clock, s.log, "announce the worker", nil, func(ctx context.Context) (time.Duration, error) {
+		ctx, stop := context.WithTimeout(ctx, s.cfg.livenessTTL()/livenessShare)
+		defer stop()
+		if registered {
+			beat, err := s.svc.HeartbeatWorker(ctx, flowfabric.HeartbeatWorker{WorkerInstanceID: s.cfg.InstanceID})
+			if err != nil || beat.Registered {
+				return s.untilNextSign(), err
+			}
+		}
+		_, err := s.svc.RegisterWorker(ctx, flowfabric.RegisterWorker{
+			WorkerID: s.cfg.WorkerID, WorkerInstanceID: s.cfg.InstanceID, Lanes: s.cfg.Lanes, Capabilities: s.cfg.Capabilities,
+			LivenessTTL: s.cfg.livenessTTL(),
+		})
+		registered = err == nil
+		return s.untilNextSign(), err
+	})
+}
+
+func (s *session) untilNextSign() time.Duration {
+	return loop.Jitter(s.cfg.livenessTTL() / livenessShare)
+}
+
+// signOff tells the registry that the worker has ended. If that does not get through, its registration runs out.
+func (s *session) signOff() {
+	ctx, stop := context.WithTimeout(s.base, signOffTimeout)
+	defer stop()
+	_, err := s.svc.MarkWorkerDead(ctx, flowfabric.MarkWorkerDead{WorkerInstanceID: s.cfg.InstanceID, Reason: "shutdown"})
+	if err != nil {
+		s.log.DebugContext(ctx, "the end of the worker was not recorded", "error", err)
+	}
+}
+
+// leaseWatcher is a service in this process, which can tell at once that it has taken a lease away.
+type leaseWatcher interface {
+	WatchLeases(id flowfabric.WorkerInstanceID) (lost <-chan flowfabric.ExecutionID, stop func())
+}
+
+// watch renews at once what is said to be lost: the answer tells why.
+func (s *session) watch(ctx context.Context) {
+	w, ok := s.svc.(leaseWatcher)
+	if !ok {
+		return
+	}
+	lost, stop := w.WatchLeases(s.cfg.InstanceID)
+	defer stop()
+	for {
+		select {
+		case id := <-lost:
+			s.leases.suspect(id)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// suspect has the lease of an execution renewed now.
+func (l *leases) suspect(id flowfabric.ExecutionID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, t := range l.tasks {
+		if t.ID() == id {
+			now := l.clock.Now()
+			t.lease.renewAt, l.nextLook = now, now
+			l.wake.Wake()
+			return
+		}
+	}
+}
