@@ -132,8 +132,12 @@ const (
 
 // Claimed is one execution handed to a worker, with the fence its later calls must present.
 type Claimed struct {
-	ExecutionID     ExecutionID
-	Fence           Fence
+	ExecutionID ExecutionID
+	Fence       Fence
+	// The worker that holds the lease.
+	WorkerID         WorkerID
+	WorkerInstanceID WorkerInstanceID
+
 	Lane            LaneID
 	Kind            string
 	Namespace       Namespace

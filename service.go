@@ -14,6 +14,7 @@ type Service interface {
 	Operator
 	Lanes
 	Registry
+	Handles
 }
 
 // Executions submits, watches and ends executions (chapter 10).
@@ -127,4 +128,15 @@ type Registry interface {
 	ListWorkers(ctx context.Context, q ListWorkers) (Page[WorkerSnapshot], error)
 	// ListExpiredLeases lists leases whose holder is late.
 	ListExpiredLeases(ctx context.Context, q ListExpiredLeases) (Page[ExpiredLease], error)
+}
+
+// Handles turns what a claim granted into one signed text and back (chapter 10, section 4.3).
+type Handles interface {
+	// SealHandle returns a handle for the lease c was granted. It does not look whether that is still current. A resumed or
+	// reclaimed execution has a lease of its own, and with it a handle of its own.
+	SealHandle(ctx context.Context, c Claimed) (Handle, error)
+	// OpenHandle verifies a handle and returns what it says. It fails with [ErrCorruption] when the handle was edited, cut
+	// off, made by another deployment, or signed with a key that has expired. What it returns was true when the handle was
+	// made: present its fence to learn whether it is.
+	OpenHandle(ctx context.Context, h Handle) (HandleInfo, error)
 }

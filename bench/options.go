@@ -32,11 +32,14 @@ const (
 	Cold Scenario = "cold"
 	// Lifecycle submits like Submit, then drains like Throughput, and measures the CPU of both together.
 	Lifecycle Scenario = "lifecycle"
+	// Routes: Options.Workers workers with capabilities of their own, beside 5,000 executions nobody can do, when all, half
+	// or one of them can do an execution.
+	Routes Scenario = "routes"
 )
 
 // Scenarios lists all scenarios.
 func Scenarios() []Scenario {
-	return []Scenario{Submit, Throughput, Latency, Backlog, Idle, Cold, Lifecycle}
+	return []Scenario{Submit, Throughput, Latency, Backlog, Idle, Cold, Lifecycle, Routes}
 }
 
 // SmallBacklog is how many executions wait in the first half of [Backlog].
@@ -78,7 +81,7 @@ func defaults(s Scenario) Options {
 		d.Bulk = 1
 	case Latency:
 		d.Executions, d.Bulk = 1000, 1
-	case Idle:
+	case Idle, Routes:
 		d.Workers = 100
 	case Cold:
 		d.Executions, d.Bulk = 10, 1

@@ -38,6 +38,8 @@ type Result struct {
 	BacklogRatio    float64 `json:"backlog_ratio,omitempty"`
 	BacklogCPURatio float64 `json:"backlog_cpu_ratio,omitempty"`
 
+	Routing []RoutingResult `json:"routing,omitempty"`
+
 	StatementsPerS float64 `json:"statements_per_s,omitempty"`
 
 	DBCPUS            float64 `json:"db_cpu_s"`

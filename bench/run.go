@@ -79,6 +79,8 @@ func (r *run) measure(ctx context.Context) error {
 				return r.backlog(ctx, b)
 			case Idle:
 				return r.idle(ctx, b)
+			case Routes:
+				return r.routes(ctx, b)
 			default:
 				return r.lifecycle(ctx, b)
 			}

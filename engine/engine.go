@@ -100,6 +100,7 @@ type Engine struct {
 	watchers *watchers
 	finished *finished
 	intake   *intake
+	keys     *keyring
 	// reclaimDead is Config.ReclaimDeadWorkers.
 	reclaimDead bool
 	group       *loop.Group
@@ -126,6 +127,7 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 	}
 	e.rules = ops.Rules{Partitions: cfg.Partitions, Retention: cfg.Retention, Home: e.home}
 	e.intake = newIntake(st, e.rules, cfg.Clock)
+	e.keys = newKeyring(st, cfg.Clock, e.seedSecret)
 	wakes, err := e.watch(ctx, &cfg)
 	if err != nil {
 		e.group.Close()

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/engine"
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
@@ -20,7 +21,7 @@ import (
 // Each script has a lane and ids of its own; the stores live as long as the test.
 func RunAgree(t *testing.T, a, b Harness) {
 	t.Parallel()
-	left, right := newEnv(t, a), newEnv(t, b)
+	left, right := newEnv(t, a, engine.Config{}), newEnv(t, b, engine.Config{})
 	scripts := 0
 	rapid.Check(t, func(r *rapid.T) {
 		scripts++
@@ -177,19 +178,24 @@ func (s *script) drawBlock(name string, id ff.ExecutionID) func(*side) string {
 	}
 }
 
-// drawList is a page of the script's lane, which both sides must have in the same order.
+// drawList is all pages of the script's lane, which both sides must have in the same order. Where pages end is a store's
+// own affair.
 func (s *script) drawList() func(*side) string {
 	q := ff.ListExecutions{Lane: s.lane, Limit: rapid.IntRange(1, 5).Draw(s.T, "limit")}
 	if rapid.Bool().Draw(s.T, "by state") {
 		q.States = []ff.PublicState{rapid.SampledFrom([]ff.PublicState{"waiting", "active", "failed"}).Draw(s.T, "state")}
 	}
 	return func(sd *side) string {
-		page, err := sd.svc.List(sd.Context(), q)
 		var words []string
-		for _, e := range page.Items {
-			words = append(words, fmt.Sprintf("%s %s %d", e.ExecutionID, e.State, e.LastMutationAt))
+		for q := q; ; {
+			page, err := sd.svc.List(sd.Context(), q)
+			for _, e := range page.Items {
+				words = append(words, fmt.Sprintf("%s %s %d", e.ExecutionID, e.State, e.LastMutationAt))
+			}
+			if q.After = page.Next; err != nil || page.Next == "" {
+				return answer(strings.Join(words, "\n"), err)
+			}
 		}
-		return answer(strings.Join(append(words, page.Next), "\n"), err)
 	}
 }
 

@@ -138,7 +138,9 @@ func testCancelLeased(e *env) {
 		StartedAt: e.pace.now(), EndedAt: e.pace.now(), FailureReason: "cancelled: not wanted", FailureCategory: "cancelled",
 	}})
 	e.equal("events", e.events(c.ExecutionID), []told{
-		{"lease", "acquired", 1, ""}, {"lease", "revoked", 1, "cancelled"}, {"completion", "cancelled", 2, ""},
+		{"lease", "acquired", 1, ""},
+		{"lease", "revoked", 1, "cancelled"},
+		{"completion", "cancelled", 2, ""},
 		{"operator", "cancelled", 0, ""},
 	})
 	e.refused("renew", errOf(e.renew(c, leaseTTL)), ff.CodeExecutionNotActive)

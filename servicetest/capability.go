@@ -8,7 +8,7 @@ import (
 )
 
 var capabilityTests = []behaviour{
-	{"OnlyWhoOffersAllIsGivenIt", testCapabilitySubset},
+	{"I19_OnlyWhoOffersAllIsGivenIt", testCapabilitySubset},
 	{"WorkNobodyCanDoDoesNotStandInTheWay", testCapabilityNoBlocking},
 	{"TokensAreOpaque", testCapabilityTokens},
 	{"OrderAcrossRoutes", testCapabilityOrder},

@@ -10,7 +10,7 @@ import (
 
 var claimTests = []behaviour{
 	{"NoWorkIsNoError", testClaimNothing},
-	{"HigherPriorityThenOlderThenLowerID", testClaimOrder},
+	{"I21_HigherPriorityThenOlderThenLowerID", testClaimOrder},
 	{"UpToMax", testClaimMax},
 	{"OneByDefault", testClaimDefaults},
 	{"OpensTheFirstAttempt", testClaimFirst},

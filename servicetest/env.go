@@ -1,6 +1,7 @@
 package servicetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"testing"
@@ -26,17 +27,24 @@ type env struct {
 	lane  ff.LaneID
 }
 
-func newEnv(t *testing.T, h Harness) *env {
+func newEnv(t *testing.T, h Harness, cfg engine.Config) *env {
 	e := &env{T: t, pace: newPace()}
 	e.store = h.Open(t, e.pace.now)
-	e.svc = e.engine()
+	e.svc = e.engineWith(cfg)
 	return e
 }
 
 // engine opens an engine over the store, which the test's end closes.
-func (e *env) engine() *engine.Engine {
+func (e *env) engine() *engine.Engine { return e.engineWith(engine.Config{}) }
+
+// engineWith opens one with a configuration. Events are kept, whatever the clock does: the audit reads them.
+func (e *env) engineWith(cfg engine.Config) *engine.Engine {
 	e.Helper()
-	eng, err := engine.Open(e.Context(), e.store, engine.Config{Clock: e.pace})
+	cfg.Clock = e.pace
+	if cfg.EventRetention == 0 {
+		cfg.EventRetention = 100 * 365 * 24 * time.Hour
+	}
+	eng, err := engine.Open(e.Context(), e.store, cfg)
 	e.ok(err)
 	e.Cleanup(func() { e.ok(eng.Close(context.Background())) })
 	return eng
@@ -129,6 +137,7 @@ func (e *env) equal(what string, got, want any) {
 var equality = cmp.Options{
 	cmpopts.EquateEmpty(),
 	cmp.Comparer(func(x, y ff.ExecutionID) bool { return x == y }),
+	cmp.FilterValues(func(x, y []byte) bool { return len(x) > 0 && len(y) > 0 }, cmp.Comparer(bytes.Equal)), // payloads are large
 }
 
 // submit creates an execution on the lane.

@@ -43,6 +43,7 @@ func testKeyIgnores(e *env) {
 		"priority":                 {Policy: requiring("b", "a"), Priority: 9},
 		"creator":                  {Policy: requiring("b", "a"), Creator: "another"},
 		"delay":                    {Policy: requiring("b", "a"), Delay: time.Hour},
+		"deadline":                 {Policy: requiring("b", "a"), Deadline: e.pace.now() + 1000},
 		"encoding":                 {Policy: requiring("b", "a"), PayloadEncoding: "text"},
 		"empty for no payload":     {Policy: requiring("b", "a"), Payload: []byte{}},
 		"empty for no tags":        {Policy: requiring("b", "a"), Tags: map[string]string{}},
@@ -52,6 +53,16 @@ func testKeyIgnores(e *env) {
 	} {
 		cmd.IdempotencyKey = e.Name()
 		res, err := e.svc.Submit(e.Context(), e.command(cmd))
+		if err != nil || res.Outcome != ff.Duplicate || res.ID != id {
+			e.Errorf("%s: %+v, %v, want a duplicate", name, res, err)
+		}
+	}
+	key := e.Name() + " without"
+	id = e.submit(ff.Submit{IdempotencyKey: key})
+	for name, policy := range map[string]*ff.Policy{
+		"no policy": nil, "an empty one": {}, "empty requirements": requiring(), "empty timeouts": withTimeout(0, 0, ""),
+	} {
+		res, err := e.svc.Submit(e.Context(), e.command(ff.Submit{IdempotencyKey: key, Policy: policy}))
 		if err != nil || res.Outcome != ff.Duplicate || res.ID != id {
 			e.Errorf("%s: %+v, %v, want a duplicate", name, res, err)
 		}

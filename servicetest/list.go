@@ -12,7 +12,7 @@ import (
 var listTests = []behaviour{
 	{"NewestFirst", testListOrder},
 	{"PagesFollowEachOther", testListPages},
-	{"EachFilterFilters", testListFilters},
+	{"W34_EachFilterFilters", testListFilters},
 	{"SummaryTellsTheState", testListSummary},
 	{"ForeignCursorsAreRefused", testListCursors},
 	{"BadQuestionsAreRefused", testListInput},

@@ -113,7 +113,7 @@ func testRevoke(e *env) {
 	e.equal("attempt", again.Fence.AttemptID, c.Fence.AttemptID)
 	e.equal("epoch and index", []int{int(again.Fence.Epoch), again.Fence.AttemptIndex}, []int{3, 0})
 	e.equal("events", e.events(c.ExecutionID), []told{
-		{"lease", "acquired", 1, ""}, {"lease", "revoked", 1, "hung"}, {"lease", "acquired", 3, "claim_resumed"},
+		{"lease", "acquired", 1, ""}, {"lease", "revoked", 1, "hung"}, {"operator", "lease_revoked", 0, ""}, {"lease", "acquired", 3, "claim_resumed"},
 	})
 	at, err := e.renew(again, leaseTTL) // W8: nothing of the revocation is left
 	e.ok(err)

@@ -59,7 +59,8 @@ func testOperatorClaim(e *env) {
 	c, err := e.claimByOperator(id)
 	e.ok(err)
 	e.equal("claimed", c, ff.Claimed{
-		ExecutionID: id, Fence: ff.Fence{LeaseID: c.Fence.LeaseID, Epoch: 1, AttemptID: c.Fence.AttemptID}, Lane: e.lane, Kind: "test",
+		ExecutionID: id, Fence: ff.Fence{LeaseID: c.Fence.LeaseID, Epoch: 1, AttemptID: c.Fence.AttemptID},
+		WorkerID: "operator", WorkerInstanceID: "operator", Lane: e.lane, Kind: "test",
 		Namespace: "default", Payload: []byte("in"), PayloadEncoding: "json", Tags: map[string]string{"a.b": "c"}, AttemptType: "initial",
 		CreatedAt: e.pace.now(), LeaseExpiresAt: e.pace.now() + 30_000, LeaseTTL: 30 * time.Second,
 	})
@@ -113,8 +114,11 @@ func testOperatorEvents(e *env) {
 	_, err = e.svc.Cancel(e.Context(), ff.Cancel{ExecutionID: id, Reason: "enough", Actor: "ops"})
 	e.ok(err)
 	e.equal("events", e.events(id), []told{
-		{"lease", "acquired", 1, ""}, {"lease", "revoked", 1, "hung"}, {"operator", "lease_revoked", 0, ""},
-		{"completion", "cancelled", 2, ""}, {"operator", "cancelled", 0, ""},
+		{"lease", "acquired", 1, ""},
+		{"lease", "revoked", 1, "hung"},
+		{"operator", "lease_revoked", 0, ""},
+		{"completion", "cancelled", 2, ""},
+		{"operator", "cancelled", 0, ""},
 	})
 	e.equal("details", e.operatorDetails(id), []map[string]any{
 		{"lease_id": "pg:" + id.UUID().String() + ":0:1", "reason": "hung", "actor": "ops"}, {"reason": "enough", "actor": "ops"},

@@ -9,7 +9,7 @@ import (
 )
 
 var raceTests = []behaviour{
-	{"OneKeyIsOneExecution", testRaceKeys},
+	{"I23_OneKeyIsOneExecution", testRaceKeys},
 	{"OneIDIsOneExecution", testRaceIDs},
 	{"OneEndWins", testRaceEnds},
 	{"OneReplayWins", testRaceReplays},

@@ -8,7 +8,9 @@ package servicetest
 
 import (
 	"testing"
+	"time"
 
+	"github.com/flowfabric/flowfabric/engine"
 	"github.com/flowfabric/flowfabric/store"
 )
 
@@ -25,35 +27,44 @@ func Run(t *testing.T, h Harness) {
 	for _, concern := range []struct {
 		name  string
 		tests []behaviour
+		cfg   engine.Config // of the concern's own engine
 	}{
-		{"Submit", submitTests},
-		{"Idempotency", idempotencyTests},
-		{"SubmitMany", submitManyTests},
-		{"Input", inputTests},
-		{"Claim", claimTests},
-		{"Waiting", waitingTests},
-		{"Capability", capabilityTests},
-		{"Lease", leaseTests},
-		{"Fence", fenceTests},
-		{"Outcome", outcomeTests},
-		{"Repeat", repeatTests},
-		{"Expiry", expiryTests},
-		{"Cancel", cancelTests},
-		{"Replay", replayTests},
-		{"Operator", operatorTests},
-		{"OperatorClaim", operatorClaimTests},
-		{"Block", blockTests},
-		{"Timeout", timeoutTests},
-		{"Keep", keepTests},
-		{"List", listTests},
-		{"Weakness", weaknessTests},
-		{"Read", readTests},
-		{"Race", raceTests},
-		{"Close", closeTests},
+		{name: "Submit", tests: submitTests},
+		{name: "Idempotency", tests: idempotencyTests},
+		{name: "SubmitMany", tests: submitManyTests},
+		{name: "Input", tests: inputTests},
+		{name: "Claim", tests: claimTests},
+		{name: "Waiting", tests: waitingTests},
+		{name: "Capability", tests: capabilityTests},
+		{name: "Lane", tests: laneTests},
+		{name: "Fairness", tests: fairnessTests},
+		{name: "Request", tests: requestTests},
+		{name: "Registry", tests: registryTests},
+		{name: "Reclaim", tests: reclaimTests, cfg: engine.Config{ReclaimDeadWorkers: true, DueBatch: 2}},
+		{name: "Retention", tests: retentionTests},
+		{name: "EventRetention", tests: eventRetentionTests, cfg: engine.Config{EventRetention: time.Hour}},
+		{name: "Lease", tests: leaseTests},
+		{name: "Fence", tests: fenceTests},
+		{name: "Handle", tests: handleTests},
+		{name: "Outcome", tests: outcomeTests},
+		{name: "Repeat", tests: repeatTests},
+		{name: "Expiry", tests: expiryTests},
+		{name: "Cancel", tests: cancelTests},
+		{name: "Replay", tests: replayTests},
+		{name: "Operator", tests: operatorTests},
+		{name: "OperatorClaim", tests: operatorClaimTests},
+		{name: "Block", tests: blockTests},
+		{name: "Timeout", tests: timeoutTests},
+		{name: "Keep", tests: keepTests},
+		{name: "List", tests: listTests},
+		{name: "Weakness", tests: weaknessTests},
+		{name: "Read", tests: readTests},
+		{name: "Race", tests: raceTests},
+		{name: "Close", tests: closeTests},
 	} {
 		t.Run(concern.name, func(t *testing.T) {
 			t.Parallel()
-			e := newEnv(t, h)
+			e := newEnv(t, h, concern.cfg)
 			for _, b := range concern.tests {
 				t.Run(b.name, func(t *testing.T) {
 					e := e.on(t, concern.name+"/"+b.name)

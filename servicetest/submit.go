@@ -68,7 +68,7 @@ func testSubmitEverything(e *env) {
 	c := e.claim()
 	c.Fence = ff.Fence{}
 	e.equal("claimed", c, ff.Claimed{
-		ExecutionID: id, Lane: e.lane, Kind: "send mail", Namespace: "tenant", Priority: 77, Payload: payload,
+		ExecutionID: id, WorkerID: "worker", WorkerInstanceID: "worker-1", Lane: e.lane, Kind: "send mail", Namespace: "tenant", Priority: 77, Payload: payload,
 		PayloadEncoding: "msgpack", Tags: tags, AttemptType: "initial", CreatedAt: e.pace.now(),
 		LeaseExpiresAt: e.pace.now().Add(leaseTTL), LeaseTTL: leaseTTL,
 	})

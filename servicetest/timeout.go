@@ -131,7 +131,9 @@ func testAttemptTimeoutRetries(e *env) {
 	e.advance(5 * time.Second)
 	e.inState(id, failed)
 	e.equal("events", e.events(id), []told{
-		{"lease", "acquired", 1, ""}, {"lease", "released", 1, "failed_retry_scheduled"}, {"lease", "acquired", 2, ""},
+		{"lease", "acquired", 1, ""},
+		{"lease", "released", 1, "failed_retry_scheduled"},
+		{"lease", "acquired", 2, ""},
 		{byHolder, "failed", 2, "failed_terminal"},
 	})
 }

@@ -22,6 +22,7 @@ import (
 
 // Store persists records. Its methods are safe for concurrent use.
 type Store interface {
+	Catalog
 	// Apply runs the units in order in one transaction of the shard they share and commits what they wrote. A unit's own
 	// outcome is its Err; the other units of the batch commit without it. A returned error means that the batch as a whole
 	// could not run and nothing is written, with one exception: [ErrUnknownOutcome]. All units must be of one shard.

@@ -44,6 +44,7 @@ Scenarios:
   idle        --workers workers without work: what that costs the database
   cold        open, migrate and complete a first execution, on a new database each time
   lifecycle   submit, then drain: the CPU of both together
+  routes      --workers workers of which all, half or one can do an execution, beside 5,000 that nobody can do
 Several may be named with commas, or all.
 
 ` + exitCodes,

@@ -37,7 +37,7 @@ beside other migrations and beside engines of the previous release.
 		}),
 	}
 	cmd.Flags().StringVar(&url, "store", "", "the database")
-	cmd.Flags().BoolVar(&status, "status", false, "print what is applied and change nothing")
+	cmd.Flags().BoolVar(&status, "status", false, "print what is applied and what is pending, and change nothing")
 	return cmd
 }
 
@@ -65,6 +65,9 @@ func printStatus(ctx context.Context, out io.Writer, url string) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, step := range s.Steps {
 		fmt.Fprintf(w, "%d\t%s\t%s\n", step.Version, step.Name, step.AppliedAt.UTC().Format(time.RFC3339))
+	}
+	for _, name := range s.Pending {
+		fmt.Fprintf(w, "\t%s\tpending\n", name)
 	}
 	return w.Flush()
 }

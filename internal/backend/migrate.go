@@ -22,6 +22,8 @@ type Schema struct {
 	Version int // 0: nothing was ever migrated
 	// Steps are the migrations that were applied, oldest first. SQLite files remember only their version.
 	Steps []Step
+	// Pending are the names of the migrations that are still to be applied, in order.
+	Pending []string
 }
 
 // Step is one applied migration.
@@ -130,17 +132,20 @@ func statusPostgres(ctx context.Context, pool *pgxpool.Pool) (Schema, error) {
 	var pg *pgconn.PgError
 	switch {
 	case errors.As(err, &pg) && pg.Code == undefinedTable:
-		return Schema{}, nil
 	case err != nil:
 		return Schema{}, fmt.Errorf("read the ledger of migrations: %w", err)
-	case len(steps) == 0:
-		return Schema{}, nil
 	}
-	return Schema{Version: steps[len(steps)-1].Version, Steps: steps}, nil
+	s := Schema{Steps: steps}
+	if len(steps) > 0 {
+		s.Version = steps[len(steps)-1].Version
+	}
+	all := postgres.Migrations()
+	s.Pending = all[min(s.Version, len(all)):]
+	return s, nil
 }
 
 func readLedger(ctx context.Context, pool *pgxpool.Pool) ([]Step, error) {
-	rows, err := pool.Query(ctx, `SELECT version, name, applied_at FROM ff_migration ORDER BY version`)
+	rows, err := pool.Query(ctx, `SELECT version, name, applied_at FROM ff_migration ORDER BY version`, pgx.QueryExecModeExec)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +157,11 @@ func withPool(ctx context.Context, rawURL string, fn func(*pgxpool.Pool) error) 
 	if err := checkPostgres(rawURL); err != nil {
 		return err
 	}
-	pool, err := pgxpool.New(ctx, rawURL)
+	cfg, _, err := postgres.ParseURL(rawURL)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrURL, Redact(rawURL), err)
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return Explain(rawURL, err)
 	}

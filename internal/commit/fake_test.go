@@ -17,6 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fake is a store that notes its batches and answers as the test says.
 type fake struct {
+	store.Catalog // not used
 	shards, lanes int
 	answer        func(ctx context.Context, units []*store.Unit) error // nil: commits
 	held          bool                                                 // Apply waits to receive from hold

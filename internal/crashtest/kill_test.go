@@ -15,6 +15,7 @@ func TestKill9_LosesNothingAcknowledged(t *testing.T) {
 }
 
 func kill9(t *testing.T, url string) {
+	beside(t)
 	kills := either(3, 50)
 	st := opened(t, url)
 	f := &fleet{url: url}

@@ -42,11 +42,11 @@ func either[T any](short, long T) T {
 	return short
 }
 
-// onlySoaking skips a test that has no short form.
-func onlySoaking(t *testing.T) {
+// beside lets the short form of a test run beside others. The long one measures, or loads the machine.
+func beside(t *testing.T) {
 	t.Helper()
 	if !soaking() {
-		t.Skip("takes minutes; FF_SOAK=1 runs it")
+		t.Parallel()
 	}
 }
 

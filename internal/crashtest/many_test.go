@@ -13,6 +13,7 @@ import (
 
 // Many processes on one database get in each other's way but little: twenty keep seven tenths of the throughput of one.
 func TestManyProcesses_KeepTheThroughputOfOne(t *testing.T) {
+	beside(t)
 	const slots = 200
 	processes, work, rounds := either(4, 20), either(2000, 40_000), either(1, 3)
 	url := freshPostgres(t)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -141,13 +142,13 @@ func (p *process) ready() bool {
 func (p *process) submitted() []ack {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.mu.submitted[:len(p.mu.submitted):len(p.mu.submitted)]
+	return slices.Clip(p.mu.submitted)
 }
 
 func (p *process) completed() []ack {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.mu.completed[:len(p.mu.completed):len(p.mu.completed)]
+	return slices.Clip(p.mu.completed)
 }
 
 func (p *process) counted() int {
@@ -159,7 +160,7 @@ func (p *process) counted() int {
 func (p *process) refused() []refusal {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.mu.refused[:len(p.mu.refused):len(p.mu.refused)]
+	return slices.Clip(p.mu.refused)
 }
 
 // fleet is all processes of a test, dead ones included.

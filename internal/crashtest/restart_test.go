@@ -11,6 +11,7 @@ import (
 // waits or fails with an error that may be tried again; work goes on by itself within five seconds of the server being
 // back, and nothing acknowledged is lost.
 func TestPostgresRestart_WorkResumesByItself(t *testing.T) {
+	beside(t)
 	s := startServer(t)
 	url := freshDatabase(t, s.url())
 	f := &fleet{url: url}

@@ -13,6 +13,7 @@ func TestTwoProcesses_ShareTheWorkAndCarryOn(t *testing.T) {
 }
 
 func share(t *testing.T, url string) {
+	beside(t)
 	st := opened(t, url)
 	f := &fleet{url: url}
 	f.add(t, node{Callers: 8, Pause: 4 * time.Millisecond})

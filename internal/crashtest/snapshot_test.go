@@ -14,12 +14,15 @@ import (
 // meanwhile. Claims must not walk over all the queue entries that were ever taken: under such a reader the claim rate stays
 // above half of what it was.
 func TestOldSnapshot_DoesNotHalveTheClaimRate(t *testing.T) {
+	beside(t)
 	url := freshPostgres(t)
 	window, held := either(time.Second, 10*time.Second), either(3*time.Second, time.Minute)
 	f := &fleet{url: url}
-	f.add(t, node{Callers: 400, Slots: 200, TTL: flowfabric.DefaultLeaseTTL, Count: true})
+	for range 2 {
+		f.add(t, node{Callers: either(16, 200), Slots: 100, TTL: flowfabric.DefaultLeaseTTL, Flaky: true, Count: true})
+	}
 	f.awaitReady(t)
-	f.awaitProgress(t, time.Minute, 1000)
+	f.awaitProgress(t, time.Minute, 500)
 	rate := func() float64 {
 		_, before := f.totals()
 		begin := wall.Now()
@@ -40,6 +43,16 @@ func TestOldSnapshot_DoesNotHalveTheClaimRate(t *testing.T) {
 		t.Errorf("an old snapshot cut the claim rate to %.0f %%", 100*during/min(before, after))
 	}
 	f.stop(t, func(*process) bool { return true })
+	st := opened(t, url)
+	for _, e := range dump(t, st).Executions {
+		if e.State.Ownership == flowfabric.Leased {
+			t.Errorf("%s is still leased to %s, which has ended: attempt %d, acquired %d renewed %d expires %d", e.ID, e.WorkerInstanceID, e.AttemptIndex, e.LeaseAcquiredAt, e.LeaseRenewedAt, e.LeaseExpiresAt)
+		}
+	}
+	last := f.add(t, node{Slots: 100, TTL: flowfabric.DefaultLeaseTTL, Count: true})
+	awaitEnd(t, st, time.Minute)
+	last.stop(t)
+	endings(t, dump(t, st))
 }
 
 // holdSnapshot opens a transaction whose snapshot stays, until release is called.

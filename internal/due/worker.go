@@ -66,10 +66,7 @@ func (l *Loop) revokeLeases(ctx context.Context, catalog store.Catalog, w *recor
 			if e.State.Ownership != flowfabric.Leased || e.LeaseAcquiredAt > w.ExpiresAt {
 				continue
 			}
-			op, err := l.rules.RevokeDead(e)
-			if err != nil {
-				return err
-			}
+			op := l.rules.RevokeDead(e)
 			revocations, units = append(revocations, op), append(units, &op.Unit)
 		}
 		if len(units) > 0 {

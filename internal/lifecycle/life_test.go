@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"encoding/binary"
+	"maps"
 	"testing"
 	"time"
 
@@ -104,10 +105,7 @@ func (l *life) someFence() ff.Fence {
 }
 
 func (l *life) step(command string) *move {
-	m := &move{life: l, command: command, before: l.e, stored: make(map[int]*record.Attempt), fence: l.someFence()}
-	for i, a := range l.attempts {
-		m.stored[i] = a
-	}
+	m := &move{life: l, command: command, before: l.e, stored: maps.Clone(l.attempts), fence: l.someFence()}
 	if command == "advance" {
 		l.now += ff.Timestamp(rapid.SampledFrom([]int{0, 1, 999, 1000, 5000}).Draw(l.T, "ms"))
 		return m

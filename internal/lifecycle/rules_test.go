@@ -349,7 +349,7 @@ func TestTick_LastLossFailsTheExecution(t *testing.T) {
 	equal(t, "events", eventsOf(ch), [][4]any{lease("expired", 3, ""), completion("failed", 3)})
 }
 
-func TestTick_PutsIndexEntriesRight(t *testing.T) {
+func TestW33_TickPutsIndexEntriesRight(t *testing.T) {
 	e := running4(t)
 	wrong := changed(e, func(n *record.Execution) { n.Ready, n.DueAt = true, t0 })
 	ch, err := Tick(wrong, nil, t0+1)

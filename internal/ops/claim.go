@@ -2,6 +2,7 @@ package ops
 
 import (
 	"math"
+	"slices"
 
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/lifecycle"
@@ -19,8 +20,10 @@ type Want struct {
 type LaneAsk struct {
 	Lane   ff.LaneID
 	Routes []int64 // what the claimers may take; at least one
-	// Settings are the lane's as last seen, nil for the defaults. They need not be true: they only spare round trips.
+	// Settings are the lane's as last seen, nil for the defaults; Seen says that they were ever. They need not be true: they
+	// only spare round trips, and where they are not, the lanes' weights show one claim late.
 	Settings *record.Lane
+	Seen     bool
 	// Credit is the lane's standing among the lanes that take turns.
 	Credit int
 
@@ -93,7 +96,9 @@ func (c *claim) firstReads() store.Reads {
 			room[i] = c.total
 		}
 	}
-	reads.Claimable = c.ask(rot.shares(c.total, room))
+	if len(c.asks) == 1 || !slices.ContainsFunc(c.asks, func(a *LaneAsk) bool { return !a.Seen }) {
+		reads.Claimable = c.ask(rot.shares(c.total, room))
+	}
 	return reads
 }
 
@@ -213,7 +218,7 @@ func (c *claim) conclude(tx *store.Tx, i int, v laneView, given int) {
 		tx.Guard(c.key(i))
 	}
 	a := c.asks[i]
-	a.Settings, a.Left = v.settings, nil
+	a.Settings, a.Seen, a.Left = v.settings, true, nil
 	for _, e := range v.work[given:] {
 		a.Left = append(a.Left, e.Route)
 	}
@@ -255,7 +260,8 @@ func claimed(e *record.Execution, by ff.Claim, resumed bool) ff.Claimed {
 	return ff.Claimed{
 		ExecutionID: e.ID,
 		Fence:       ff.Fence{LeaseID: e.LeaseID, Epoch: e.Epoch, AttemptID: e.AttemptID, AttemptIndex: e.AttemptIndex},
-		Lane:        e.Lane, Kind: e.Kind, Namespace: e.Namespace, Priority: e.Priority,
+		WorkerID:    e.WorkerID, WorkerInstanceID: e.WorkerInstanceID,
+		Lane: e.Lane, Kind: e.Kind, Namespace: e.Namespace, Priority: e.Priority,
 		Payload: e.Payload, PayloadEncoding: e.PayloadEncoding, Tags: e.Tags,
 		AttemptType: e.AttemptType, Resumed: resumed, RetryCount: e.RetryCount,
 		CreatedAt: e.CreatedAt, LeaseExpiresAt: e.LeaseExpiresAt, LeaseTTL: by.LeaseTTL,

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/lifecycle"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/record"
 )
@@ -155,10 +156,13 @@ func forget(tx *store.Tx, w *record.Worker) {
 }
 
 // RevokeDead takes the lease of an execution from a worker that is dead, if it is still the lease that was seen.
-func (r Rules) RevokeDead(seen *record.Execution) (*Op, error) {
-	return r.RevokeLease(ff.RevokeLease{
+func (r Rules) RevokeDead(seen *record.Execution) *Op {
+	cmd := ff.RevokeLease{
 		ExecutionID: seen.ID, Reason: workerDead, WorkerInstanceID: seen.WorkerInstanceID, ExpectedLeaseID: seen.LeaseID.String(),
-	}, new(ff.RevokeResult))
+	}
+	return r.onExecution("reclaim dead worker", seen.ID, true, func(e *record.Execution, att *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
+		return lifecycle.RevokeDead(e, att, &cmd, now)
+	})
 }
 
 // workerEvent is of no execution; it lives where the registration does.

@@ -38,8 +38,10 @@ type front struct {
 	ready    bitset       // routes that may have work
 	markedAt []uint64     // when each was marked last, by the scheduler's count
 	settings *record.Lane // as last seen; nil for the defaults
+	seen     bool         // the settings were
 	// heldUntil: until then the lane's state or its concurrency keeps work back, unless something is told before.
-	heldUntil time.Time
+	heldUntil  time.Time
+	releasedAt uint64 // by the scheduler's count, when something was told last
 }
 
 // offer is what the claimers with one set of capabilities can serve on a lane. Pools share it.
@@ -165,9 +167,19 @@ func (l *lane) restUntil(now time.Time) time.Time {
 	return at
 }
 
+// hold keeps a lane from being asked for a while, unless something was told since the claim that found it so began, at
+// count.
+func (f *front) hold(until time.Time, count uint64) {
+	if f.releasedAt <= count {
+		f.heldUntil = until
+	}
+}
+
 // release lets a lane that was held back be asked again.
-func (l *lane) release() {
+func (f *front) release(count uint64) { f.heldUntil, f.releasedAt = time.Time{}, count }
+
+func (l *lane) release(count uint64) {
 	for i := range l.shards {
-		l.shards[i].heldUntil = time.Time{}
+		l.shards[i].release(count)
 	}
 }

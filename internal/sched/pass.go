@@ -65,7 +65,7 @@ func (p *pool) toSurvey() (direct bool, lanes []*lane) {
 // suppose marks all an offer can serve, which stands for a survey if nobody asks for anything else.
 func (p *pool) suppose(l *lane, o *offer, now time.Time, alone bool) {
 	count := p.s.tick()
-	l.release()
+	l.release(count)
 	o.routes.common(o.routes, 0, func(n int) bool {
 		for shard := range l.shards {
 			l.mark(shard, n, count)
@@ -160,7 +160,7 @@ func (p *pool) questions(shard int) ([]question, uint64) {
 			continue
 		}
 		q := question{src: src, numbers: src.lane.window(shard, src.offer, p.turn)}
-		q.ask = ops.LaneAsk{Lane: src.lane.name, Settings: f.settings, Credit: src.credits[shard]}
+		q.ask = ops.LaneAsk{Lane: src.lane.name, Settings: f.settings, Seen: f.seen, Credit: src.credits[shard]}
 		for _, n := range q.numbers {
 			q.ask.Routes = append(q.ask.Routes, src.lane.routes[n])
 		}
@@ -187,16 +187,16 @@ func (p *pool) learn(shard int, questions []question, asks []*ops.LaneAsk, count
 			continue
 		}
 		ask, f := asks[i], &l.shards[shard]
-		f.settings, q.src.credits[shard] = ask.Settings, ask.Credit
+		f.settings, f.seen, q.src.credits[shard] = ask.Settings, true, ask.Credit
 		switch {
 		case ask.Ended:
 			for _, n := range q.numbers {
 				l.exhausted(shard, n, count)
 			}
 		case ask.Held && ask.HandsOut():
-			f.heldUntil = now.Add(loop.Jitter(fullPause))
+			f.hold(now.Add(loop.Jitter(fullPause)), count)
 		case ask.Held:
-			f.heldUntil = now.Add(loop.Jitter(p.s.cfg.Poll))
+			f.hold(now.Add(loop.Jitter(p.s.cfg.Poll)), count)
 		}
 		for _, route := range ask.Left {
 			p.s.mark(l, shard, l.numbers[route])

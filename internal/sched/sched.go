@@ -96,28 +96,34 @@ func (s *Scheduler) claim(ctx context.Context, cmd flowfabric.Claim) ([]flowfabr
 	}
 	detail := "nothing was claimed"
 	if len(w.want.Got) > 0 {
-		s.release(w.want.Got)
+		s.release(ctx, w.want.Got)
 		detail = "what was claimed was given back"
 	}
 	return nil, &flowfabric.Error{Code: flowfabric.CodeTimeout, Op: "claim", Detail: detail, Err: context.Cause(ctx)}
 }
 
-// release gives back what nobody will run.
-func (s *Scheduler) release(got []flowfabric.Claimed) {
-	s.group.Go(func(ctx context.Context) {
-		for _, c := range got {
-			op, err := s.rules.Release(flowfabric.Release{ExecutionID: c.ExecutionID, Fence: c.Fence})
-			if err == nil {
-				err = s.commit.Do(ctx, &op.Unit)
-			}
-			if err == nil {
-				err = op.Outcome()
-			}
-			if err != nil {
-				s.log.WarnContext(ctx, "a claim nobody waits for any more was not given back; its lease will run out", "execution_id", c.ExecutionID, "error", err)
-			}
+// release gives back what nobody will run. It waits for the commit: when the caller has its answer it may close the engine.
+func (s *Scheduler) release(ctx context.Context, got []flowfabric.Claimed) {
+	list := make([]*ops.Op, 0, len(got))
+	units := make([]*store.Unit, 0, len(got))
+	for _, c := range got {
+		op, err := s.rules.Release(flowfabric.Release{ExecutionID: c.ExecutionID, Fence: c.Fence})
+		if err != nil {
+			s.leave(ctx, c.ExecutionID, err)
+			continue
 		}
-	})
+		list, units = append(list, op), append(units, &op.Unit)
+	}
+	err := s.commit.Do(context.WithoutCancel(ctx), units...)
+	for i, op := range list {
+		if outcome := cmp.Or(err, op.Outcome()); outcome != nil {
+			s.leave(ctx, got[i].ExecutionID, outcome)
+		}
+	}
+}
+
+func (s *Scheduler) leave(ctx context.Context, id flowfabric.ExecutionID, err error) {
+	s.log.WarnContext(ctx, "a claim nobody waits for any more was not given back; its lease will run out", "execution_id", id, "error", err)
 }
 
 // Committed takes in what this process has committed: routes and lanes that are registered now, work that is ready, slots
@@ -137,7 +143,7 @@ func (s *Scheduler) Committed(written []*record.Execution) {
 			s.mark(l, shard, n)
 		}
 		if f := &l.shards[shard]; !e.Slot && f.settings != nil && f.settings.MaxConcurrency > 0 {
-			f.heldUntil = time.Time{}
+			f.release(s.tick())
 			s.wakeFor(l, shard)
 		}
 	}
@@ -148,7 +154,7 @@ func (s *Scheduler) Changed(name flowfabric.LaneID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.lane(name)
-	l.release()
+	l.release(s.tick())
 	for p := range l.sleepers {
 		p.rouse()
 	}
@@ -161,7 +167,7 @@ func (s *Scheduler) Wake(name flowfabric.LaneID) {
 	for _, l := range s.mu.lanes {
 		if name == "" || name == l.name {
 			l.staleAt = s.tick()
-			l.release()
+			l.release(l.staleAt)
 			rouseOne(l)
 		}
 	}

@@ -15,7 +15,8 @@ type execution = record.Execution
 func executionID(e *execution) *flowfabric.ExecutionID { return &e.ID }
 
 // Executions is ff_exec_core. Its first columns are the ones chapter 30.14 binds; the rest is ours. The index entries
-// Ready, DueAt, RetainUntil and Slot stand for are kept in ff_ready, ff_due, ff_retention and ff_lane_slot.
+// Ready, DueAt, RetainUntil and Slot stand for are kept in ff_ready, ff_due, ff_retention and ff_lane_slot; SQLite has
+// indexes of the table instead.
 var Executions = Table[execution]{Name: "ff_exec_core", Keys: 2, Columns: slices.Concat(
 	fixed(
 		partitionOf("partition_key", executionID),

@@ -25,7 +25,7 @@ type KeyedTable struct {
 var Keyed = map[record.Family]*KeyedTable{
 	record.Lanes:   behind(lanes, "", func(k record.LaneKey) *record.Lane { return &record.Lane{LaneKey: k} }),
 	record.Workers: behind(workers, "expires_at_ms", func(k record.WorkerKey) *record.Worker { return &record.Worker{WorkerKey: k} }),
-	record.Secrets: behind(secrets, "expires_at_ms", func(k record.SecretKey) *record.Secret { return &record.Secret{SecretKey: k} }),
+	record.Secrets: behind(secrets, "", func(k record.SecretKey) *record.Secret { return &record.Secret{SecretKey: k} }),
 }
 
 // behind puts the table of one type of record behind the interface. Reading the first column of a row makes its record.

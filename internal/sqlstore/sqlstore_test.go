@@ -119,7 +119,7 @@ func TestKeyed_KeyColumnsArePartsOfTheKey(t *testing.T) {
 }
 
 func TestKeyed_DueColumnHoldsTheDueTime(t *testing.T) {
-	want := map[record.Family]string{record.Lanes: "", record.Workers: "expires_at_ms", record.Secrets: "expires_at_ms"}
+	want := map[record.Family]string{record.Lanes: "", record.Workers: "expires_at_ms", record.Secrets: ""}
 	for family, table := range Keyed {
 		if table.Due != want[family] {
 			t.Errorf("%s: due column %q, want %q", table.Name, table.Due, want[family])

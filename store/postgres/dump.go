@@ -32,9 +32,7 @@ func (st *Store) Dump(ctx context.Context) (*store.Dump, error) {
 	sendAll(t, &sqlstore.Retain, "retain_until_ms, execution_id", func(e *store.RetainEntry) { d.Retain = append(d.Retain, *e) })
 	sendAll(t, &sqlstore.Slots, "lane_id, execution_id", func(e *store.SlotEntry) { d.Slots = append(d.Slots, *e) })
 	for _, f := range families {
-		keys := f.table.Table
-		keys.Columns = keys.Columns[:keys.Keys]
-		sendAll(t, &f.table.Table, keys.Names(""), func(r *record.Keyed) { d.Records = append(d.Records, *r) })
+		sendAll(t, &f.table.Table, joinNames(f.table.Columns[:f.table.Keys]), func(r *record.Keyed) { d.Records = append(d.Records, *r) })
 	}
 	t.send(commitStatement, nil, nil)
 	if err := t.run(); err != nil {

@@ -64,10 +64,10 @@ func recordsByKeyText(t *sqlstore.KeyedTable) string {
 	CROSS JOIN LATERAL (SELECT * FROM ` + t.Name + ` r WHERE ` + strings.Join(match, ` AND `) + ` OFFSET 0) c`
 }
 
-// dueRecordsText takes the storage clock, NULL for the server's, and a limit. Served by an index on the due time.
+// dueRecordsText takes the storage clock, NULL for the server's, and a limit. Served by an index that is this order.
 func dueRecordsText(t *sqlstore.KeyedTable) string {
 	return `SELECT ` + t.Names("") + ` FROM ` + t.Name + ` WHERE ` + t.Due + ` <= coalesce($1::bigint, ` + sqlNow + `)
-	ORDER BY ` + t.Due + ` LIMIT $2::bigint`
+	ORDER BY ` + t.Due + `, ` + joinNames(t.Columns[:t.Keys]) + ` LIMIT $2::bigint`
 }
 
 // recordListText takes a limit and the parts of the key to go on behind; the first ones, the prefix, must be equal.
@@ -150,8 +150,8 @@ func (r *keyedReads) deliver(b *store.Batch) {
 	}
 }
 
-// dueRecords answers a DueRecordsQuery. What the session has taken before it finds again, since it locks rows and leaves
-// them where they are; so it asks for as many more.
+// dueRecords answers a DueRecordsQuery. What earlier queries of the session have taken it finds again, since they lock rows
+// and leave them where they are; so it asks for as many more as they may have.
 func (s *session) dueRecords(l *store.Load, asked store.DueRecordsQuery) *query {
 	f := familyOf(asked.Family)
 	q := &query{}
@@ -167,8 +167,9 @@ func (s *session) dueRecords(l *store.Load, asked store.DueRecordsQuery) *query 
 		if s.st.cfg.Clock != nil {
 			now = int64Param(int64(s.st.cfg.Clock()))
 		}
+		s.taken.mayHave += asked.Limit
 		var sc scanner
-		t.send(st, [][]byte{now, int64Param(int64(asked.Limit + len(s.taken.records)))}, func(values [][]byte) error {
+		t.send(st, [][]byte{now, int64Param(int64(s.taken.mayHave))}, func(values [][]byte) error {
 			r := *scan(&sc, &f.table.Table, values)
 			if _, again := s.taken.records[r.Key()]; again || len(q.keyed) == asked.Limit {
 				return nil

@@ -26,19 +26,32 @@ const migrationLedger = `CREATE TABLE IF NOT EXISTS ff_migration (
 	applied_at timestamptz NOT NULL DEFAULT now()
 )`
 
+// unnamed runs a statement without keeping it on the server, so that any pooler may be in between.
+const unnamed = pgx.QueryExecModeExec
+
+// Migrations returns the names of all migrations in order: the i-th, from 1, leads to version i.
+func Migrations() []string {
+	files, err := fs.ReadDir(migrationFiles, "migrations")
+	if err != nil {
+		panic(err) // they are part of the program
+	}
+	names := make([]string, len(files))
+	for i, file := range files {
+		names[i] = file.Name()
+	}
+	return names
+}
+
 // Migrate brings the schema of the pool's database up to this program's version, in one transaction. It only goes
 // forward, does nothing on a schema that is current, and fails with [ErrSchemaTooNew] on one that is newer. It may be
 // called by several processes at once and needs one connection.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
-	files, err := fs.ReadDir(migrationFiles, "migrations")
-	if err != nil {
-		return fmt.Errorf("postgres: list the migrations: %w", err)
-	}
-	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrationLock)); err != nil {
+	files := Migrations()
+	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, unnamed, int64(migrationLock)); err != nil {
 			return fmt.Errorf("take the lock: %w", err)
 		}
-		if _, err := tx.Exec(ctx, migrationLedger); err != nil {
+		if _, err := tx.Exec(ctx, migrationLedger, unnamed); err != nil {
 			return fmt.Errorf("create the ledger: %w", err)
 		}
 		version, err := schemaVersion(ctx, tx)
@@ -49,8 +62,8 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 			return fmt.Errorf("version %d, this program knows %d: %w", version, len(files), ErrSchemaTooNew)
 		}
 		for i := version; i < len(files); i++ {
-			if err := applyMigration(ctx, tx, i+1, files[i].Name()); err != nil {
-				return fmt.Errorf("apply %s: %w", files[i].Name(), err)
+			if err := applyMigration(ctx, tx, i+1, files[i]); err != nil {
+				return fmt.Errorf("apply %s: %w", files[i], err)
 			}
 		}
 		return nil
@@ -70,7 +83,7 @@ func applyMigration(ctx context.Context, tx pgx.Tx, version int, name string) er
 	if _, err := tx.Conn().PgConn().Exec(ctx, string(text)).ReadAll(); err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO ff_migration (version, name) VALUES ($1, $2)`, version, name)
+	_, err = tx.Exec(ctx, `INSERT INTO ff_migration (version, name) VALUES ($1, $2)`, unnamed, version, name)
 	return err
 }
 
@@ -82,7 +95,7 @@ type querier interface {
 // schemaVersion returns the latest version in the ledger, 0 for an empty one.
 func schemaVersion(ctx context.Context, q querier) (int, error) {
 	var version int
-	err := q.QueryRow(ctx, `SELECT coalesce(max(version), 0) FROM ff_migration`).Scan(&version)
+	err := q.QueryRow(ctx, `SELECT coalesce(max(version), 0) FROM ff_migration`, unnamed).Scan(&version)
 	if err != nil {
 		return 0, fmt.Errorf("read the ledger: %w", err)
 	}
@@ -93,10 +106,7 @@ func schemaVersion(ctx context.Context, q querier) (int, error) {
 // migrations only add, so that nodes can be replaced one by one.
 func checkSchema(ctx context.Context, pool *pgxpool.Pool) error {
 	const undefinedTable = "42P01"
-	files, err := fs.ReadDir(migrationFiles, "migrations")
-	if err != nil {
-		return fmt.Errorf("postgres: list the migrations: %w", err)
-	}
+	files := Migrations()
 	version, err := schemaVersion(ctx, pool)
 	var pg *pgconn.PgError
 	switch {

@@ -17,6 +17,7 @@ type taken struct {
 	due     map[store.DueEntry]struct{}
 	ids     map[flowfabric.ExecutionID]struct{} // by either kind of query
 	records map[record.Key]struct{}             // of keyed families: locked, not deleted
+	mayHave int                                 // how many records were asked for
 }
 
 func (t *taken) has(id flowfabric.ExecutionID) bool {
@@ -131,7 +132,7 @@ func (s *session) claimable(l *store.Load, asked store.ClaimQuery) *query {
 	}
 	q.deliver = func(b *store.Batch) {
 		slices.SortFunc(q.records, func(x, y *record.Execution) int {
-			return cmp.Or(cmp.Compare(y.Priority, x.Priority), cmp.Compare(x.CreatedAt, y.CreatedAt), x.ID.Compare(y.ID))
+			return cmp.Or(cmp.Compare(y.Priority+y.Boost, x.Priority+x.Boost), cmp.Compare(x.CreatedAt, y.CreatedAt), x.ID.Compare(y.ID))
 		})
 		b.AddClaimable(l, q.records)
 	}

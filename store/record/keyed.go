@@ -154,5 +154,5 @@ func (s *Secret) Key() Key { return s.SecretKey }
 // VersionField implements [Keyed].
 func (s *Secret) VersionField() *int64 { return &s.Version }
 
-// DueTime implements [Keyed].
-func (s *Secret) DueTime() flowfabric.Timestamp { return s.ExpiresAt }
+// DueTime implements [Keyed]: an expired secret is found out at its use, and removed when the next one is made.
+func (s *Secret) DueTime() flowfabric.Timestamp { return 0 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	driver "zombiezen.com/go/sqlite"
 
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/store"
@@ -54,6 +55,34 @@ func BenchmarkView(b *testing.B) {
 	for b.Loop() {
 		if _, err := s.View(b.Context(), store.Reads{Executions: []ff.ExecutionID{id}}); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkSubmitTx submits one execution in a transaction of the caller.
+func BenchmarkSubmitTx(b *testing.B) {
+	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "bench.db"), &Config{Synchronous: Normal})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { s.Close() })
+	db, err := driver.OpenConn(s.path, driver.OpenReadWrite)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { db.Close() })
+	for b.Loop() {
+		for _, step := range []func() error{
+			func() error { return run(db, "BEGIN IMMEDIATE") },
+			func() error {
+				_, err := SubmitTx(b.Context(), db, TxOptions{Store: s}, ff.Submit{Lane: "mail", Kind: "send", Payload: benchPayload})
+				return err
+			},
+			func() error { return run(db, "COMMIT") },
+		} {
+			if err := step(); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // cache holds executions as they are stored, so that what was just submitted or claimed is not read again from a row of
-// nearly sixty columns. It is exact, never a belief: it is used inside transactions that hold the write lock of the file,
+// more than sixty columns. It is exact, never a belief: it is used inside transactions that hold the write lock of the file,
 // on the one connection whose commits fill it, and emptied when another connection has committed in between.
 //
 // It keeps what is still to be worked on, in two generations: when the young one is full, the old one is dropped.

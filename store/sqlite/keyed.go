@@ -168,10 +168,11 @@ func recordsOf(db *driver.Conn, q store.RecordQuery) ([]record.Keyed, error) {
 func recordsAfter(t *sqlstore.KeyedTable, q store.RecordQuery) string {
 	where := "true"
 	if q.After != nil {
-		for _, c := range t.Columns[:q.Prefix] {
-			where += " AND " + c.Name + " = ?"
-		}
+		head := sqlstore.Table[record.Keyed]{Keys: q.Prefix, Columns: t.Columns}
 		rest := sqlstore.Table[record.Keyed]{Keys: t.Keys - q.Prefix, Columns: t.Columns[q.Prefix:]}
+		if q.Prefix > 0 {
+			where = keyNames(&head, " = ?", " AND ")
+		}
 		where += " AND (" + keyNames(&rest, "", ", ") + ") > (" + strings.Repeat("?, ", rest.Keys-1) + "?)"
 	}
 	return selectBy(&t.Table, where+" ORDER BY "+keyNames(&t.Table, "", ", ")+" LIMIT ?")

@@ -136,12 +136,12 @@ func schemaVersion(db *driver.Conn) (int, error) {
 	return 0, err
 }
 
+// number returns the one number that a query answers.
 func number(db *driver.Conn, query string) (int, error) {
-	stmt, _, err := db.PrepareTransient(query)
+	stmt, err := db.Prepare(query)
 	if err != nil {
 		return 0, err
 	}
-	defer stmt.Finalize()
 	n, err := sqlitex.ResultInt(stmt)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", query, err)

@@ -103,6 +103,20 @@ func TestOpen_LeavesAnotherApplicationsDatabaseAlone(t *testing.T) {
 	}
 }
 
+func TestOpen_SharesAnotherApplicationsDatabaseIfAsked(t *testing.T) {
+	path := newPath(t)
+	script(t, path, "CREATE TABLE orders (id INTEGER); INSERT INTO orders VALUES (5)")
+	s := open(t, path, &Config{Shared: true})
+	id := newID()
+	apply(t, s, submit(id))
+	if got := ask(t, path, "SELECT id FROM orders"); got != "5" {
+		t.Errorf("its row is %s; want 5", got)
+	}
+	if stored(t, open(t, path, nil), id) == nil { // it is ours, too, by now
+		t.Error("the execution is gone after the file was opened again")
+	}
+}
+
 func TestOpen_RefusesWhatIsNoDatabase(t *testing.T) {
 	path := newPath(t)
 	if err := os.WriteFile(path, []byte(strings.Repeat("This is a letter. ", 100)), 0o600); err != nil {

@@ -38,11 +38,10 @@ func TestPlans(t *testing.T) {
 		{"due", sqlDue, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_due (due_at_ms<?)"},
 		{
 			"next due", sqlNextDue,
-			"CO-ROUTINE (subquery-3)\nCOMPOUND QUERY\nLEFT-MOST SUBQUERY\n" +
+			"CO-ROUTINE (subquery-2)\nCOMPOUND QUERY\nLEFT-MOST SUBQUERY\n" +
 				"SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_due (due_at_ms>?)\nUNION ALL\n" +
-				"SEARCH ff_worker_registry USING COVERING INDEX ff_worker_registry_due (expires_at_ms>?)\nUNION ALL\n" +
-				"SEARCH ff_waitpoint_hmac USING COVERING INDEX ff_waitpoint_hmac_due (expires_at_ms>?)\n" +
-				"SEARCH (subquery-3)",
+				"SEARCH ff_worker_registry USING COVERING INDEX ff_worker_registry_due (expires_at_ms>?)\n" +
+				"SEARCH (subquery-2)",
 		},
 		{"slots", sqlSlots, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_slot (lane_id=?)"},
 		{
@@ -61,10 +60,6 @@ func TestPlans(t *testing.T) {
 		{
 			"due workers", keyedDue(sqlstore.Keyed[record.Workers]),
 			"SEARCH ff_worker_registry USING INDEX ff_worker_registry_due (expires_at_ms<?)",
-		},
-		{
-			"due secrets", keyedDue(sqlstore.Keyed[record.Secrets]),
-			"SEARCH ff_waitpoint_hmac USING INDEX ff_waitpoint_hmac_due (expires_at_ms<?)",
 		},
 		{
 			"workers of a namespace",

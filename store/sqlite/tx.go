@@ -1,9 +1,10 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"time"
 
 	driver "zombiezen.com/go/sqlite"
 
@@ -12,11 +13,11 @@ import (
 	"github.com/flowfabric/flowfabric/store"
 )
 
-// TxOptions are what the calls in a caller's transaction have to know of the deployment. The zero value is right for one
-// that leaves engine.Config.Partitions alone.
+// TxOptions are what the calls in a caller's transaction have to know of the deployment. Partitions and Retention must be
+// what the engines have in the field of that name of their Config. The zero value is right for one that leaves both alone.
 type TxOptions struct {
-	// Partitions must be what the engines of the deployment have. Default [flowfabric.DefaultPartitions].
-	Partitions flowfabric.PartitionConfig
+	Partitions flowfabric.PartitionConfig // default [flowfabric.DefaultPartitions]
+	Retention  time.Duration              // default [flowfabric.DefaultRetention]
 	// Store is the store this process has open on the same file, if it has one: its clock is the clock of the calls, and
 	// its engines notice the caller's commit at the latest after as long again as it took the caller to commit. Without it
 	// the clock is the machine's. Every engine on the file notices within 100 ms.
@@ -24,10 +25,7 @@ type TxOptions struct {
 }
 
 func (o TxOptions) rules() ops.Rules {
-	if o.Partitions == (flowfabric.PartitionConfig{}) {
-		o.Partitions = flowfabric.DefaultPartitions()
-	}
-	return ops.Rules{Partitions: o.Partitions}
+	return ops.Rules{Partitions: cmp.Or(o.Partitions, flowfabric.DefaultPartitions()), Retention: o.Retention}
 }
 
 func (o TxOptions) clock() store.Clock {
@@ -46,33 +44,17 @@ func (o TxOptions) clock() store.Clock {
 // another connection wrote can no longer write. While it is open no engine can commit, so keep it short. The writes are
 // made under a savepoint, so that after an error the transaction is as it was before the call and can still be used.
 func SubmitTx(ctx context.Context, conn *driver.Conn, opts TxOptions, cmds ...flowfabric.Submit) ([]flowfabric.SubmitResult, error) {
-	if len(cmds) > flowfabric.MaxSubmitMany {
-		return nil, &flowfabric.Error{
-			Code: flowfabric.CodeInvalidInput, Op: "submit",
-			Detail: fmt.Sprintf("%d commands in one call; at most %d are allowed", len(cmds), flowfabric.MaxSubmitMany),
-		}
-	}
 	if len(cmds) == 0 {
 		return nil, nil
 	}
-	rules := opts.rules()
-	subs := make([]*ops.Submission, len(cmds))
-	for i, cmd := range cmds {
-		sub, err := rules.NewSubmission(cmd)
-		if err != nil {
-			return nil, fmt.Errorf("command %d: %w", i, err)
-		}
-		subs[i] = sub
-	}
-	unknown := func(flowfabric.LaneID, int64) bool { return false }
-	if err := doIn(ctx, conn, opts, rules.Submit(subs, true, unknown)); err != nil {
+	op, results, err := opts.rules().SubmitAlone(cmds)
+	if err != nil {
 		return nil, err
 	}
-	results := make([]flowfabric.SubmitResult, len(subs))
-	for i, sub := range subs {
-		results[i] = sub.Result
+	if err := doIn(ctx, conn, opts, op); err != nil {
+		return nil, err
 	}
-	return results, nil
+	return results(), nil
 }
 
 // CompleteTx completes an execution in the transaction that is open on the caller's connection, so that the caller's own
@@ -92,15 +74,7 @@ func doIn(ctx context.Context, db *driver.Conn, opts TxOptions, op *ops.Op) erro
 	if db.AutocommitEnabled() {
 		return inTx(flowfabric.CodeInvalidInput, "no transaction is open on the connection: begin one with BEGIN IMMEDIATE", nil)
 	}
-	decide := op.Decide
-	op.Decide = func(tx *store.Tx) error {
-		op.Err = nil // of an earlier run
-		if err := decide(tx); err != nil {
-			return err
-		}
-		return op.Outcome()
-	}
-	err := store.Execute(ctx, []*store.Unit{&op.Unit}, func(ctx context.Context) (store.Session, error) {
+	err := store.Execute(ctx, []*store.Unit{&op.Strict().Unit}, func(ctx context.Context) (store.Session, error) {
 		return beginGuest(ctx, db, opts.clock())
 	})
 	if err != nil {

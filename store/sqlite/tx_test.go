@@ -158,6 +158,23 @@ func TestSubmitTx_BadInputChangesNothing(t *testing.T) {
 	}
 }
 
+func TestSubmitTx_AClosedLaneRefuses(t *testing.T) {
+	c := newCaller(t)
+	c.exec("BEGIN IMMEDIATE")
+	c.submit(ff.Submit{Lane: "mail", Kind: "send"}) // registers the lane
+	c.exec("COMMIT")
+	script(t, c.path, "UPDATE ff_lane_registry SET state = 'draining'")
+	c.exec("BEGIN IMMEDIATE")
+	_, err := SubmitTx(t.Context(), c.db, c.opts(), ff.Submit{Lane: "mail", Kind: "send"})
+	c.exec("COMMIT")
+	if !errors.Is(err, ff.ErrLaneClosed) {
+		t.Errorf("%v; want lane_closed", err)
+	}
+	if _, executions, _, _ := c.content(); executions != "1" {
+		t.Errorf("%s executions; want 1", executions)
+	}
+}
+
 func TestTx_WantsATransactionOnOurFile(t *testing.T) {
 	c := newCaller(t)
 	send := ff.Submit{Lane: "mail", Kind: "send"}

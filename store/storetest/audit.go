@@ -28,7 +28,7 @@ func Violations(d *store.Dump) []string {
 	for _, id := range slices.SortedFunc(maps.Keys(all), flowfabric.ExecutionID.Compare) {
 		h := all[id]
 		if h.execution == nil {
-			a.add(id, "has %d attempts and %d events, but is not there", len(h.attempts), len(h.events))
+			a.removed(id, h)
 			continue
 		}
 		a.vector(h.execution)
@@ -36,9 +36,13 @@ func Violations(d *store.Dump) []string {
 		a.bounds(h.execution)
 		a.times(h.execution)
 		a.lease(h.execution)
+		a.spans(h.execution)
 		a.attempts(h.execution, h.attempts)
-		a.completions(h.execution, h.events)
-		a.leaseEvents(h.execution, h.events)
+		events := slices.DeleteFunc(h.events, func(ev record.Event) bool {
+			return ev.At < h.execution.CreatedAt // of an execution with its id, removed before
+		})
+		a.completions(h.execution, events)
+		a.leaseEvents(h.execution, events)
 	}
 	a.routes(d)
 	return append(a.found, indexViolations(d)...)
@@ -83,6 +87,31 @@ func gather(a *audit, d *store.Dump) map[flowfabric.ExecutionID]*history {
 		of(ev.ExecutionID).events = append(of(ev.ExecutionID).events, ev)
 	}
 	return all
+}
+
+// removed: an execution is only removed after its end, and with all but its events (I29). Events of no execution tell of the
+// worker registry or of an operator's act.
+func (a *audit) removed(id flowfabric.ExecutionID, h *history) {
+	if len(h.attempts) > 0 {
+		a.add(id, "I29: has %d attempts, but is not there", len(h.attempts))
+	}
+	ended := false
+	for _, ev := range h.events {
+		switch {
+		case id == record.NoExecution(id.Partition()):
+			if ev.Family != record.FamilyWorker && ev.Family != record.FamilyOperator {
+				a.add(id, "an event %s %q is of no execution", ev.Family, ev.Type)
+			}
+			ended = true
+		case ev.Family == record.FamilyCompletion:
+			ended = true
+		case ev.Family == record.FamilyLease, ev.Type == "replayed":
+			ended = false
+		}
+	}
+	if !ended && len(h.events) > 0 {
+		a.add(id, "I29: is not there, and its %d events do not tell its end", len(h.events))
+	}
 }
 
 // routes: an execution that needs capabilities is on a route that says so, else no claimer would ask for it.

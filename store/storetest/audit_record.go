@@ -68,6 +68,34 @@ func (a *audit) lease(e *record.Execution) {
 	}
 }
 
+// spans: what has ended, and nothing else, is kept until a time; a deadline, and the end of an attempt's time, are seen to
+// (I28); only what waits is raised in the claim order, and only a lease takes a slot.
+func (a *audit) spans(e *record.Execution) {
+	finished := e.State.Finished()
+	leased := e.State.Ownership == ff.Leased
+	switch {
+	case finished && e.RetainUntil == 0:
+		a.add(e.ID, "it has ended and is kept for ever")
+	case !finished && e.RetainUntil != 0:
+		a.add(e.ID, "it has not ended and may be removed after %d", e.RetainUntil)
+	}
+	if !finished && e.DeadlineAt != 0 && (e.DueAt == 0 || e.DueAt > e.DeadlineAt) {
+		a.add(e.ID, "I28: its deadline is %d and it is due at %d", e.DeadlineAt, e.DueAt)
+	}
+	switch {
+	case e.AttemptEndsAt != 0 && !leased:
+		a.add(e.ID, "its attempt ends at %d, but nobody holds it", e.AttemptEndsAt)
+	case e.AttemptEndsAt != 0 && (e.DueAt == 0 || e.DueAt > e.AttemptEndsAt):
+		a.add(e.ID, "I28: its attempt ends at %d and it is due at %d", e.AttemptEndsAt, e.DueAt)
+	}
+	if e.Slot && !leased {
+		a.add(e.ID, "it takes a slot of its lane without a lease")
+	}
+	if e.Boost != 0 && !e.Ready {
+		a.add(e.ID, "its place is raised by %d, but it does not wait", e.Boost)
+	}
+}
+
 // attempts: the indexes are without gaps, all but the last have ended, and all have when the execution has (I8, I9,
 // I11). The last one is stored when it has ended, or when a replay has cleared it.
 func (a *audit) attempts(e *record.Execution, list []*record.Attempt) {

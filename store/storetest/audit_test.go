@@ -36,13 +36,13 @@ func sound() *store.Dump {
 		Now: now,
 		Executions: []*record.Execution{
 			{
-				ID: id(1), Lane: "mail", CreatedAt: now - 9, StartedAt: now - 5, CompletedAt: now, TotalAttempts: 2, AttemptIndex: 1,
+				ID: id(1), Lane: "mail", CreatedAt: now - 9, StartedAt: now - 5, CompletedAt: now, RetainUntil: now + 90, TotalAttempts: 2, AttemptIndex: 1,
 				ReclaimCount: 1, Epoch: 2, Public: ff.PublicCompleted,
 				State: vector("terminal", "unowned", "not_applicable", "none", "success", "attempt_terminal"),
 			},
 			leased(record.Execution{
 				ID: id(2), Lane: "mail", CreatedAt: now - 9, StartedAt: now - 5, TotalAttempts: 1, ReplayCount: 1, Epoch: 5,
-				DueAt: now + 30, Public: ff.PublicActive,
+				DueAt: now + 30, AttemptEndsAt: now + 40, Slot: true, Public: ff.PublicActive,
 				State: vector("active", "leased", "not_applicable", "none", "none", "running_attempt"),
 			}),
 			{
@@ -55,7 +55,7 @@ func sound() *store.Dump {
 				BlockingDetail: "lease expired, awaiting reclaim",
 			}),
 			{
-				ID: id(5), Lane: "mail", CreatedAt: now - 9, CompletedAt: now, Public: ff.PublicCancelled,
+				ID: id(5), Lane: "mail", CreatedAt: now - 9, CompletedAt: now, RetainUntil: now + 80, Public: ff.PublicCancelled,
 				State: vector("cancelled", "unowned", "not_applicable", "none", "cancelled", "pending_first_attempt"),
 			},
 		},
@@ -71,12 +71,18 @@ func sound() *store.Dump {
 			event(2, record.FamilyOperator, "replayed", 0), lease(2, "acquired", 3), lease(2, "revoked", 3), lease(2, "acquired", 5),
 			lease(4, "acquired", 1), lease(4, "expired", 1),
 			event(5, record.FamilyCompletion, "cancelled", 0),
+			lease(6, "acquired", 1), event(6, record.FamilyCompletion, "success", 1), // removed since
+			{Family: record.FamilyWorker, Type: "registered", ExecutionID: record.NoExecution(id(1).Partition()), At: now},
 		},
 		Ready: []store.ReadyEntry{
 			{Lane: "mail", CreatedAt: now - 9, ExecutionID: id(4)},
 			{Lane: "mail", Route: 77, CreatedAt: now - 9, ExecutionID: id(3)},
 		},
 		Due: []store.DueEntry{{DueAt: now + 30, ExecutionID: id(2)}},
+		Retain: []store.RetainEntry{
+			{RetainUntil: now + 80, ExecutionID: id(5)}, {RetainUntil: now + 90, ExecutionID: id(1)},
+		},
+		Slots: []store.SlotEntry{{Lane: "mail", ExecutionID: id(2)}},
 	}
 }
 
@@ -125,7 +131,20 @@ func TestViolations_EachBrokenRuleIsReported(t *testing.T) {
 		{"epoch that does not rise", func(d *store.Dump) { d.Events[2].Epoch = 1 }, "I5: reclaimed under epoch 1, after epoch 1"},
 		{"epoch that falls", func(d *store.Dump) { d.Executions[1].Epoch = 4 }, "I5: the epoch is 4, its events say 5"},
 		{"unknown lease event", func(d *store.Dump) { d.Events[1].Type = "renewed" }, `I26: there is no lease event "renewed"`},
-		{"orphans", func(d *store.Dump) { d.Executions = d.Executions[1:] }, "has 2 attempts and 5 events, but is not there"},
+		{"orphaned attempts", func(d *store.Dump) { d.Executions = d.Executions[1:] }, "has 2 attempts, but is not there"},
+		{"removed before its end", func(d *store.Dump) { d.Executions = slices.Delete(d.Executions, 3, 4) }, "is not there, and its 2 events do not tell its end"},
+		{"removed after a replay", func(d *store.Dump) { d.Executions = slices.Delete(d.Executions, 1, 2) }, "is not there, and its 7 events do not tell its end"},
+		{"lease of no execution", func(d *store.Dump) { d.Events[0].ExecutionID = record.NoExecution(id(1).Partition()) }, `an event lease "acquired" is of no execution`},
+		{"kept for ever", func(d *store.Dump) { d.Executions[4].RetainUntil = 0 }, "it has ended and is kept for ever"},
+		{"may be removed before its end", func(d *store.Dump) { d.Executions[2].RetainUntil = now }, "it has not ended and may be removed"},
+		{"retention lost", func(d *store.Dump) { d.Retain = d.Retain[1:] }, "I15: the retention index lacks {RetainUntil:"},
+		{"slot without a lease", func(d *store.Dump) { d.Executions[2].Slot = true }, "it takes a slot of its lane without a lease"},
+		{"slot lost", func(d *store.Dump) { d.Slots = nil }, "I15: the slot index lacks {Lane:mail"},
+		{"slot not freed", func(d *store.Dump) { d.Executions[1].Slot = false }, "I15: the slot index has an entry without reason"},
+		{"boost while it runs", func(d *store.Dump) { d.Executions[1].Boost = 1 }, "its place is raised by 1, but it does not wait"},
+		{"attempt without end", func(d *store.Dump) { d.Executions[1].AttemptEndsAt = now + 20 }, "I28: its attempt ends at 1700000000020 and it is due at 1700000000030"},
+		{"attempt that ends without a lease", func(d *store.Dump) { d.Executions[2].AttemptEndsAt = now }, "its attempt ends at 1700000000000, but nobody holds it"},
+		{"deadline forgotten", func(d *store.Dump) { d.Executions[2].DeadlineAt = now + 5 }, "I28: its deadline is 1700000000005 and it is due at 0"},
 		{"route unknown", func(d *store.Dump) { d.Routes = nil }, `is on route 77 of lane "mail", which is not registered`},
 		{"route lies", func(d *store.Dump) { d.Routes[0].Capabilities = nil }, "needs [gpu], its route []"},
 	} {

@@ -91,16 +91,6 @@ func (e *env) view(r store.Reads) *store.Tx {
 	return tx
 }
 
-// catalog returns the store's lists.
-func (e *env) catalog() store.Catalog {
-	e.Helper()
-	c, ok := e.store.(store.Catalog)
-	if !ok {
-		e.Fatalf("%T is no store.Catalog", e.store)
-	}
-	return c
-}
-
 // get returns an execution as it is stored.
 func (e *env) get(id flowfabric.ExecutionID) *record.Execution {
 	e.Helper()

@@ -54,7 +54,7 @@ func (e *env) leases(q store.LeaseQuery) []ff.ExecutionID {
 	if q.Limit == 0 {
 		q.Limit = 1000
 	}
-	list, err := e.catalog().Leases(e.Context(), q)
+	list, err := e.store.Leases(e.Context(), q)
 	if err != nil {
 		e.Fatalf("leases: %v", err)
 	}
@@ -127,7 +127,7 @@ func testLeaseFilters(e *env) {
 func testLeasesLeaveOutBytes(e *env) {
 	x := leased(1, start+1, func(x *record.Execution) { x.Payload, x.ProgressDetails = []byte("p"), []byte("d") })
 	e.put(x)
-	list, err := e.catalog().Leases(e.Context(), store.LeaseQuery{Limit: 1})
+	list, err := e.store.Leases(e.Context(), store.LeaseQuery{Limit: 1})
 	if err != nil {
 		e.Fatalf("leases: %v", err)
 	}
@@ -155,7 +155,7 @@ func testLeasesSpanShards(e *env) {
 
 func (e *env) count(lane ff.LaneID, most int) store.LaneCount {
 	e.Helper()
-	n, err := e.catalog().CountLane(e.Context(), lane, most)
+	n, err := e.store.CountLane(e.Context(), lane, most)
 	if err != nil {
 		e.Fatalf("count lane: %v", err)
 	}

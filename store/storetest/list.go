@@ -24,7 +24,7 @@ func (e *env) listPage(q store.ListQuery) store.ListPage {
 	if q.Scan == 0 {
 		q.Scan = 20_000
 	}
-	page, err := e.catalog().List(e.Context(), q)
+	page, err := e.store.List(e.Context(), q)
 	if err != nil {
 		e.Fatalf("list: %v", err)
 	}

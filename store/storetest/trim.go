@@ -27,7 +27,7 @@ func (e *env) trim(t store.Trim) store.Trimmed {
 	if t.Limit == 0 {
 		t.Limit = 10_000
 	}
-	done, err := e.catalog().Trim(e.Context(), t)
+	done, err := e.store.Trim(e.Context(), t)
 	if err != nil {
 		e.Fatalf("trim: %v", err)
 	}
@@ -177,7 +177,7 @@ func testTrimSparesReplayed(e *env) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for range many {
-			if _, err := e.catalog().Trim(e.Context(), store.Trim{Limit: 1}); err != nil {
+			if _, err := e.store.Trim(e.Context(), store.Trim{Limit: 1}); err != nil {
 				e.Errorf("trim: %v", err)
 				return
 			}
@@ -223,7 +223,7 @@ func testTrimConcurrently(e *env) {
 	total := 0
 	e.race(4, func() (bool, error) {
 		for {
-			done, err := e.catalog().Trim(e.Context(), store.Trim{Limit: 20})
+			done, err := e.store.Trim(e.Context(), store.Trim{Limit: 20})
 			if err != nil || done.Executions == 0 {
 				return true, err
 			}

@@ -45,7 +45,7 @@ func TestAudit_WhatTheRulesMakeIsSound(t *testing.T) {
 			t.Errorf("close: %v", err)
 		}
 	}
-	for _, want := range []string{"submit", "claim", "complete", "fail", "delay", "release", "cancel", "revoke", "replay", "tick"} {
+	for _, want := range []string{"submit", "claim", "complete", "fail", "delay", "release", "cancel", "revoke", "replay", "tick", "trim"} {
 		if done[want] < 10 {
 			t.Errorf("the walk did %s %d times; it must go everywhere", want, done[want])
 		}
@@ -57,7 +57,10 @@ func (w *walk) step() string {
 	w.now += ff.Timestamp(w.rand.IntN(40))
 	n := byte(w.rand.IntN(6))
 	x := ff.ExecutionIDFrom(uint16(n%2), uuid.UUID{15: n + 1})
-	rule := []string{"submit", "claim", "claim", "claim", "complete", "fail", "fail", "delay", "release", "cancel", "revoke", "replay", "tick", "tick", "renew", "priority"}[w.rand.IntN(16)]
+	rule := []string{"trim", "submit", "claim", "claim", "claim", "complete", "fail", "fail", "delay", "release", "cancel", "revoke", "replay", "tick", "tick", "renew", "priority"}[w.rand.IntN(17)]
+	if rule == "trim" {
+		return w.trim()
+	}
 	u := &store.Unit{Partition: x.Partition(), Reads: store.Reads{Executions: []ff.ExecutionID{x}}}
 	u.Decide = func(tx *store.Tx) error {
 		e := tx.Execution(x)
@@ -72,6 +75,7 @@ func (w *walk) step() string {
 		if err != nil || ch.Execution == nil {
 			return err
 		}
+		lifecycle.Retain(&ch, 100*time.Millisecond)
 		tx.PutExecution(ch.Execution)
 		if ch.Attempt != nil {
 			tx.PutAttempt(ch.Attempt)
@@ -88,6 +92,15 @@ func (w *walk) step() string {
 	return fmt.Sprintf("%s of %s (%v)", rule, x, u.Err)
 }
 
+func (w *walk) trim() string {
+	gone, err := w.store.Trim(w.Context(), store.Trim{Limit: 1})
+	if err != nil {
+		w.Fatalf("trim: %v", err)
+	}
+	w.done["trim"] += gone.Executions
+	return "trim"
+}
+
 func (w *walk) submit(tx *store.Tx, id ff.ExecutionID) error {
 	if tx.Execution(id) != nil {
 		return nil
@@ -99,6 +112,12 @@ func (w *walk) submit(tx *store.Tx, id ff.ExecutionID) error {
 	}
 	if w.rand.IntN(2) == 0 {
 		cmd.Policy.Routing = &ff.RoutingRequirements{RequiredCapabilities: []string{"gpu"}}
+	}
+	if w.rand.IntN(2) == 0 {
+		cmd.Policy.Timeouts = &ff.TimeoutPolicy{AttemptTimeoutMS: 50, OnAttemptTimeout: ff.TimeoutRetries, ExecutionDeadlineMS: 500}
+	}
+	if w.rand.IntN(2) == 0 {
+		cmd.Policy.Aging = &ff.AgingPolicy{EveryMS: 10, Step: 5}
 	}
 	e := lifecycle.Submit(cmd, tx.Now())
 	tx.PutExecution(e)
@@ -119,7 +138,7 @@ func (w *walk) decide(rule string, e *record.Execution, att *record.Attempt) (li
 		}
 		return lifecycle.Claim(e, lifecycle.Grant{
 			WorkerID: "w", WorkerInstanceID: "w-1", Capabilities: []string{"gpu"}, LeaseID: ff.NewLeaseID(), AttemptID: ff.NewAttemptID(),
-			TTL: 60 * time.Millisecond,
+			TTL: 60 * time.Millisecond, Slot: w.rand.IntN(2) == 0,
 		}, w.now)
 	case "complete":
 		return lifecycle.Complete(e, &ff.Complete{Fence: fence, Source: ff.SourceLeaseHolder}, w.now)
@@ -141,7 +160,7 @@ func (w *walk) decide(rule string, e *record.Execution, att *record.Attempt) (li
 	case "priority":
 		ch, _, err = lifecycle.ChangePriority(e, &ff.ChangePriority{NewPriority: w.rand.IntN(20000) - 5000}, w.now)
 	default:
-		return lifecycle.Tick(e, nil, w.now)
+		return lifecycle.Tick(e, att, w.now)
 	}
 	return ch, err
 }

@@ -67,7 +67,7 @@ CREATE TABLE ff_exec_core (
     result                 bytea,
     progress_details       bytea,
     PRIMARY KEY (partition_key, execution_id)
-) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
+) WITH (fillfactor = 40, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
 
 -- The two orders of lists. They grow at their end. All times are positive; the condition, which lists repeat, keeps a
 -- planner that believes the table to be empty from looking executions up here by their key.
@@ -206,7 +206,9 @@ CREATE TABLE ff_worker_registry (
     PRIMARY KEY (namespace, worker_instance_id)
 ) WITH (fillfactor = 50);
 
-CREATE INDEX ff_worker_registry_expiry ON ff_worker_registry (expires_at_ms);
+-- The condition keeps planners from looking instances up here by their key.
+CREATE INDEX ff_worker_registry_expiry ON ff_worker_registry (expires_at_ms, namespace, worker_instance_id)
+    WHERE expires_at_ms IS NOT NULL;
 
 -- The secrets that sign what leaves the engine and comes back.
 CREATE TABLE ff_waitpoint_hmac (
@@ -219,7 +221,7 @@ CREATE TABLE ff_waitpoint_hmac (
     secret        bytea    NOT NULL
 );
 
-CREATE INDEX ff_waitpoint_hmac_expiry ON ff_waitpoint_hmac (expires_at_ms);
+CREATE INDEX ff_waitpoint_hmac_expiry ON ff_waitpoint_hmac (expires_at_ms, kid) WHERE expires_at_ms IS NOT NULL;
 
 -- The log of all families. seq orders the rows of one execution; over several, rows become visible out of that order,
 -- and a reader that keeps a cursor takes only rows whose xid is below the oldest transaction still running.

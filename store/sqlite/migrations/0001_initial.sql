@@ -210,8 +210,6 @@ CREATE TABLE ff_waitpoint_hmac (
     expires_at_ms INTEGER
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX ff_waitpoint_hmac_due ON ff_waitpoint_hmac (expires_at_ms, kid) WHERE expires_at_ms IS NOT NULL;
-
 -- The four feeds of the log, as on PostgreSQL: ids that are text there are text here, too.
 CREATE VIEW ff_event_text AS
 SELECT *, lower(substr(hex(execution_id), 1, 8) || '-' || substr(hex(execution_id), 9, 4) || '-' || substr(hex(execution_id), 13, 4) || '-' ||

@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"sync/atomic"
+	"time"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/clock"
+	"github.com/flowfabric/flowfabric/internal/handle"
+	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+// keyring has the signing secrets as they were read a minute ago at most. A deployment without secrets gets its first one
+// from whoever needs it first.
+type keyring struct {
+	st    store.Store
+	clock clock.Clock
+	seed  func(ctx context.Context, secret []byte) (*record.Secret, error)
+	known atomic.Pointer[keys]
+	turn  chan struct{} // one at a time reads
+}
+
+// keys are the secrets as of one reading.
+type keys struct {
+	byKid  map[string]*record.Secret
+	active *record.Secret // the newest that signs; nil for none
+	now    flowfabric.Timestamp
+	readAt time.Time
+}
+
+// How long secrets are believed: those that are known, and that there are no others.
+const (
+	keyTrust    = time.Minute
+	noKeyTrust  = time.Second
+	maxSecrets  = 1000
+	secretBytes = 32
+)
+
+func newKeyring(st store.Store, c clock.Clock, seed func(context.Context, []byte) (*record.Secret, error)) *keyring {
+	return &keyring{st: st, clock: c, seed: seed, turn: make(chan struct{}, 1)}
+}
+
+// signing returns the key to sign with.
+func (r *keyring) signing(ctx context.Context) (handle.Key, error) {
+	k, err := r.keys(ctx, keyTrust)
+	if err != nil {
+		return handle.Key{}, err
+	}
+	if k.active == nil {
+		return handle.Key{}, &flowfabric.Error{Code: flowfabric.CodeUnavailable, Detail: "no signing secret is active; make a new one"}
+	}
+	return handle.Key{Kid: k.active.Kid, Secret: k.active.Secret}, nil
+}
+
+// verifying returns the secret of a name, nil when there is none or it has expired.
+func (r *keyring) verifying(ctx context.Context, kid string) ([]byte, error) {
+	k, err := r.keys(ctx, keyTrust)
+	if err == nil && k.byKid[kid] == nil {
+		k, err = r.keys(ctx, noKeyTrust) // it may be new
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := k.byKid[kid]
+	now := k.now.Add(r.clock.Now().Sub(k.readAt))
+	if s == nil || expired(s, now) {
+		return nil, nil
+	}
+	return s.Secret, nil
+}
+
+// keys returns secrets that were read trust ago at most.
+func (r *keyring) keys(ctx context.Context, trust time.Duration) (*keys, error) {
+	if k := r.fresh(trust); k != nil {
+		return k, nil
+	}
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if k := r.fresh(trust); k != nil { // somebody else has read them meanwhile
+		return k, nil
+	}
+	k, err := r.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.known.Store(k)
+	return k, nil
+}
+
+func (r *keyring) fresh(trust time.Duration) *keys {
+	if k := r.known.Load(); k != nil && r.clock.Now().Sub(k.readAt) < trust {
+		return k
+	}
+	return nil
+}
+
+func (r *keyring) read(ctx context.Context) (*keys, error) {
+	readAt := r.clock.Now()
+	list, err := r.st.Records(ctx, store.RecordQuery{Family: record.Secrets, Limit: maxSecrets})
+	if err != nil {
+		return nil, err
+	}
+	tx, err := r.st.View(ctx, store.Reads{})
+	if err != nil {
+		return nil, err
+	}
+	k := &keys{byKid: make(map[string]*record.Secret), now: tx.Now(), readAt: readAt}
+	for _, s := range list {
+		k.add(s.(*record.Secret))
+	}
+	if len(list) == 0 {
+		secret := make([]byte, secretBytes)
+		_, _ = rand.Read(secret) // never fails
+		first, err := r.seed(ctx, secret)
+		if err != nil {
+			return nil, err
+		}
+		k.add(first)
+	}
+	return k, nil
+}
+
+func (k *keys) add(s *record.Secret) {
+	k.byKid[s.Kid] = s
+	if s.Active && !expired(s, k.now) && (k.active == nil || s.RotatedAt >= k.active.RotatedAt) {
+		k.active = s
+	}
+}
+
+func expired(s *record.Secret, now flowfabric.Timestamp) bool {
+	return s.ExpiresAt != 0 && now >= s.ExpiresAt
+}
