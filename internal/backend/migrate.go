@@ -100,7 +100,7 @@ func statusSQLite(rawURL string) (Schema, error) {
 		return Schema{}, err
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return Schema{}, nil // opening it would create it
+		return Schema{Pending: sqlite.Migrations()}, nil // opening it would create it
 	}
 	db, err := driver.OpenConn(path, driver.OpenReadWrite)
 	if err != nil {
@@ -111,8 +111,11 @@ func statusSQLite(rawURL string) (Schema, error) {
 	if err != nil {
 		return Schema{}, explainSQLite(path, err)
 	}
-	return Schema{Version: version}, nil
+	return Schema{Version: version, Pending: pending(sqlite.Migrations(), version)}, nil
 }
+
+// pending returns those of the migrations, in order, that a schema has still to get. One of a newer release has none.
+func pending(all []string, version int) []string { return all[min(version, len(all)):] }
 
 func migratePostgres(ctx context.Context, pool *pgxpool.Pool) (from, to int, err error) {
 	before, err := statusPostgres(ctx, pool)
@@ -139,8 +142,7 @@ func statusPostgres(ctx context.Context, pool *pgxpool.Pool) (Schema, error) {
 	if len(steps) > 0 {
 		s.Version = steps[len(steps)-1].Version
 	}
-	all := postgres.Migrations()
-	s.Pending = all[min(s.Version, len(all)):]
+	s.Pending = pending(postgres.Migrations(), s.Version)
 	return s, nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -126,7 +125,6 @@ func (n *node) work(ctx context.Context, eng *engine.Engine, rep *report) error 
 	cfg := worker.Config{
 		Lanes: []flowfabric.LaneID{lane}, WorkerID: "crash", InstanceID: flowfabric.WorkerInstanceID(n.Name),
 		Concurrency: n.Slots, LeaseTTL: cmp.Or(n.TTL, leaseTTL),
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
 	var svc flowfabric.Service = &acknowledging{Service: eng, rep: rep}
 	if n.Count {

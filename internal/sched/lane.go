@@ -27,7 +27,10 @@ type lane struct {
 	// staleAt: by the scheduler's count, when there was last reason to think that routes have work that are not marked; 0
 	// once a survey has looked.
 	staleAt    uint64
+	surveying  bool // one is under way
 	surveyedAt time.Time
+	// surveyAfter keeps surveys from taking more than their share; see surveyShare.
+	surveyAfter time.Time
 	// surveyBy is when to look whether or not there is reason.
 	surveyBy time.Time
 	sleepers map[*pool]struct{} // pools with claims that wait for a wake-up
@@ -122,9 +125,9 @@ func (l *lane) exhausted(shard, n int, count uint64) {
 	}
 }
 
-// maxWindow is how many routes one query asks for. The order of claims is exact over so many; if more have work, windows
-// take turns.
-const maxWindow = 64
+// maxWindow is how many routes one query asks for: a store looks at the head of each. The order of claims is exact over so
+// many; if more have work, windows take turns.
+const maxWindow = 16
 
 // window returns the numbers of routes that have work an offer can serve, beginning with the turn-th window.
 func (l *lane) window(shard int, o *offer, turn uint64) []int {
@@ -144,7 +147,12 @@ func (f *front) offers(o *offer, now time.Time) bool {
 
 // open reports whether there may be work for an offer, or it is not known.
 func (l *lane) open(o *offer, now time.Time) bool {
-	return l.staleAt != 0 || l.offers(o, now)
+	return l.suspect(now) || l.offers(o, now)
+}
+
+// suspect reports whether a survey is called for.
+func (l *lane) suspect(now time.Time) bool {
+	return l.staleAt != 0 && !l.surveying && !now.Before(l.surveyAfter)
 }
 
 func (l *lane) offers(o *offer, now time.Time) bool {
@@ -159,6 +167,9 @@ func (l *lane) offers(o *offer, now time.Time) bool {
 // restUntil is when to look at a lane again if nothing is told before.
 func (l *lane) restUntil(now time.Time) time.Time {
 	at := l.surveyBy
+	if l.staleAt != 0 && l.surveyAfter.After(now) {
+		at = l.surveyAfter
+	}
 	for i := range l.shards {
 		if held := l.shards[i].heldUntil; held.After(now) && held.Before(at) {
 			at = held

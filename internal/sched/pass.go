@@ -51,11 +51,12 @@ func (p *pool) toSurvey() (direct bool, lanes []*lane) {
 		l := src.lane
 		busy := l.offers(src.offer, now) && now.Sub(l.surveyedAt) < surveyPause
 		switch alone := len(l.served) == 1 && src.offer.count == 1; {
-		case !look && (l.staleAt == 0 || busy):
+		case !look && (busy || !l.suspect(now)):
 		case len(p.sources) == 1 && (alone || look && src.offer.count <= maxWindow):
 			p.suppose(l, src.offer, now, alone)
 			direct = true
 		default:
+			l.surveying = true
 			lanes = append(lanes, l)
 		}
 	}
@@ -197,6 +198,13 @@ func (p *pool) learn(shard int, questions []question, asks []*ops.LaneAsk, count
 			f.hold(now.Add(loop.Jitter(fullPause)), count)
 		case ask.Held:
 			f.hold(now.Add(loop.Jitter(p.s.cfg.Poll)), count)
+		default:
+			// There is more. Another claim may have met what this one was taking, and gone away for good.
+			for _, n := range q.numbers {
+				if !f.ready.has(n) {
+					p.s.mark(l, shard, n)
+				}
+			}
 		}
 		for _, route := range ask.Left {
 			p.s.mark(l, shard, l.numbers[route])

@@ -150,7 +150,7 @@ func (p *pool) begin() (next bool, sleep time.Duration) {
 	now := p.s.clock.Now()
 	until := now.Add(p.s.cfg.Poll)
 	for _, src := range p.sources {
-		if l := src.lane; l.staleAt == 0 && !now.Before(l.surveyBy) {
+		if l := src.lane; l.staleAt == 0 && !l.surveying && !now.Before(l.surveyBy) {
 			l.staleAt = p.s.tick()
 		} else if at := l.restUntil(now); at.Before(until) {
 			until = at

@@ -102,28 +102,27 @@ func (s *Scheduler) claim(ctx context.Context, cmd flowfabric.Claim) ([]flowfabr
 	return nil, &flowfabric.Error{Code: flowfabric.CodeTimeout, Op: "claim", Detail: detail, Err: context.Cause(ctx)}
 }
 
-// release gives back what nobody will run. It waits for the commit: when the caller has its answer it may close the engine.
+// release gives back what nobody will run. It waits for the commit: a caller that has its answer may close the engine.
 func (s *Scheduler) release(ctx context.Context, got []flowfabric.Claimed) {
-	list := make([]*ops.Op, 0, len(got))
-	units := make([]*store.Unit, 0, len(got))
-	for _, c := range got {
+	ctx = context.WithoutCancel(ctx)
+	list, units := make([]*ops.Op, len(got)), make([]*store.Unit, len(got))
+	for i, c := range got {
 		op, err := s.rules.Release(flowfabric.Release{ExecutionID: c.ExecutionID, Fence: c.Fence})
 		if err != nil {
-			s.leave(ctx, c.ExecutionID, err)
-			continue
+			s.log.ErrorContext(ctx, "what was claimed cannot be given back", "execution_id", c.ExecutionID, "error", err)
+			return
 		}
-		list, units = append(list, op), append(units, &op.Unit)
+		list[i], units[i] = op, &op.Unit
 	}
-	err := s.commit.Do(context.WithoutCancel(ctx), units...)
+	if err := s.commit.Do(ctx, units...); err != nil {
+		s.log.WarnContext(ctx, "claims nobody waits for any more were not given back; their leases will run out", "error", err)
+		return
+	}
 	for i, op := range list {
-		if outcome := cmp.Or(err, op.Outcome()); outcome != nil {
-			s.leave(ctx, got[i].ExecutionID, outcome)
+		if err := op.Outcome(); err != nil {
+			s.log.WarnContext(ctx, "a claim nobody waits for any more was not given back; its lease will run out", "execution_id", got[i].ExecutionID, "error", err)
 		}
 	}
-}
-
-func (s *Scheduler) leave(ctx context.Context, id flowfabric.ExecutionID, err error) {
-	s.log.WarnContext(ctx, "a claim nobody waits for any more was not given back; its lease will run out", "execution_id", id, "error", err)
 }
 
 // Committed takes in what this process has committed: routes and lanes that are registered now, work that is ready, slots

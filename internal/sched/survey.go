@@ -18,12 +18,17 @@ const refreshEvery = 100 * time.Millisecond
 // surveyPage is how many routes one query of a survey returns.
 const surveyPage = 1000
 
+// surveyShare: after a survey a lane is left alone for so many times as long as it took, however often others say that it
+// has changed.
+const surveyShare = 4
+
 // survey asks the store which routes of lanes have work, marks them and wakes who waits for them. Its cost follows the
 // routes with work, however many there are without any.
 func (s *Scheduler) survey(ctx context.Context, lanes []*lane) error {
 	s.mu.Lock()
-	count := s.mu.count
+	count, began := s.mu.count, s.clock.Now()
 	s.mu.Unlock()
+	defer s.surveyEnded(lanes, began)
 	found := make([][]int64, len(lanes))
 	from := make([]int64, len(lanes))
 	for i := range from {
@@ -68,6 +73,19 @@ func (s *Scheduler) survey(ctx context.Context, lanes []*lane) error {
 		}
 	}
 	return nil
+}
+
+// surveyEnded lets others survey lanes again.
+func (s *Scheduler) surveyEnded(lanes []*lane, began time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.Now()
+	for _, l := range lanes {
+		l.surveying, l.surveyAfter = false, now.Add(surveyShare*now.Sub(began))
+		if l.staleAt != 0 { // it failed, or there was news meanwhile
+			rouseOne(l)
+		}
+	}
 }
 
 // numbered returns the numbers of lanes.

@@ -140,7 +140,7 @@ func (s *session) nextDue() flowfabric.Timestamp {
 func (s *session) slots(lane flowfabric.LaneID) int {
 	n := 0
 	for _, sh := range s.held {
-		n += len(sh.indexes.slots[lane])
+		n += len(sh.slots[lane])
 	}
 	return n
 }

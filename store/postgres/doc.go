@@ -5,5 +5,9 @@
 // a table, READ COMMITTED, and guarded by the version of each execution; nothing but the entries of the two queues is
 // ever locked before it is written.
 //
-// Statements are prepared once a connection, so connections must be to the server itself or to a pooler in session mode.
+// Statements are prepared once a connection. Behind a pooler in transaction mode, which is noticed or named (see [Open]),
+// they are sent with their text each time, no session keeps anything, and other processes are noticed by polling.
+//
+// [SubmitTx] and [CompleteTx], or [SubmitSQLTx] and [CompleteSQLTx] for database/sql, act in a transaction of the caller:
+// the caller's own rows and what they write are committed together.
 package postgres

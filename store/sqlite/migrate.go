@@ -21,6 +21,19 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// Migrations returns the names of all migrations in order: the i-th, from 1, leads to version i.
+func Migrations() []string {
+	files, err := fs.ReadDir(migrations, "migrations")
+	if err != nil {
+		panic(err) // they are part of the program
+	}
+	names := make([]string, len(files))
+	for i, file := range files {
+		names[i] = file.Name()
+	}
+	return names
+}
+
 // errForeign: the file holds tables, none of them ours.
 var errForeign = errors.New("the file is a database of another application")
 
