@@ -15,6 +15,7 @@ var capabilityTests = []behaviour{
 	{"AnotherEnginesRouteIsFound", testCapabilityOtherEngine},
 	{"DelayedWorkFindsItsWorker", testCapabilityDelayed},
 	{"HoldAfterRetryAndReclaim", testCapabilityRetry},
+	{"ThousandsOfDifferentSets", testCapabilityThousands},
 }
 
 // offering asks for work with capabilities.
@@ -106,4 +107,41 @@ func testCapabilityRetry(e *env) {
 	e.advance(leaseTTL)
 	e.nothingClaimable("for a reclaim, without capabilities")
 	e.equal("reclaim", len(e.offering(e.svc, 1, "gpu")), 1)
+}
+
+// testCapabilityThousands: a lane has as many sets of requirements as it likes. Whoever can do few of them finds those, and
+// whoever can do all finds everything, each execution once.
+func testCapabilityThousands(e *env) {
+	const tokens = 100 // every pair of which is a set: 4,950
+	token := func(i int) string { return fmt.Sprintf("t%02d", i) }
+	var cmds []ff.Submit
+	var all []string
+	for i := range tokens {
+		all = append(all, token(i))
+		for j := range i {
+			cmds = append(cmds, e.command(ff.Submit{Kind: token(j) + "," + token(i), Policy: requiring(token(i), token(j))}))
+		}
+	}
+	e.submitMany(cmds)
+	for _, svc := range e.engines() {
+		got := e.offering(svc, 10, token(7), token(3), "other")
+		e.equal("of who can do one", len(got), 1)
+		e.equal("its requirements", got[0].Kind, "t03,t07")
+		e.fail(got[0], "permanent")
+		id := e.submit(ff.Submit{Kind: "t03,t07", Policy: requiring(token(3), token(7))})
+		e.equal("left for who can do none", len(e.offering(svc, 10, token(7), "other")), 0)
+		e.pace.Advance(time.Second)
+		e.describe(id)
+	}
+	seen := make(map[ff.ExecutionID]bool)
+	for range len(cmds) {
+		got := e.offering(e.svc, ff.MaxClaim, all...)
+		if len(got) == 0 {
+			break
+		}
+		for _, c := range got {
+			seen[c.ExecutionID] = true
+		}
+	}
+	e.equal("of who can do all", len(seen), len(cmds))
 }
