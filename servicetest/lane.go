@@ -304,7 +304,7 @@ func testLaneRace(e *env) {
 	if most.Load() > bound {
 		e.Errorf("%d executions were under a lease at once; the bound is %d on each shard", most.Load(), bound)
 	}
-	if e.T.Failed() {
+	if e.Failed() {
 		return
 	}
 	e.equal("slots taken in the end", slices.ContainsFunc(e.dump().Slots, func(s store.SlotEntry) bool { return s.Lane == e.lane }), false)

@@ -50,6 +50,17 @@
 // [Task.Progress] and [Task.Heartbeat] never wait. The latest report travels with a renewal, which one that is unsent for
 // a second brings forward.
 //
+// An engine in this process tells of leases it takes away, by a cancel for instance, and the context ends at once.
+//
+// # Presence
+//
+// A running worker is registered with the engine ([flowfabric.Registry]) and gives a sign of life, one call for all its
+// tasks, three times within its liveness TTL of 2 × LeaseTTL, at least a second. When it has drained it signs off. If it
+// leaves handlers behind it does not, so that nobody takes their leases for free.
+//
+// A handler that runs for longer than Config.StuckAfter, or goes on five seconds after its lease was lost, is logged and
+// told to Config.OnStuck, again each time its run has doubled since.
+//
 // # Flow of work
 //
 // One loop claims tasks for free slots and, up to Config.Prefetch, ahead of them, in batches: it asks again when a

@@ -18,6 +18,7 @@ import (
 	"github.com/flowfabric/flowfabric/internal/ops"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/memory"
+	"github.com/flowfabric/flowfabric/store/record"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,6 +38,15 @@ type tapped struct {
 	store.Store
 	views atomic.Int32
 	fail  atomic.Bool
+	// broken: batches of the first shard fail.
+	broken atomic.Bool
+}
+
+func (s *tapped) Apply(ctx context.Context, units []*store.Unit) error {
+	if s.broken.Load() && s.Shard(units[0].Partition) == 0 {
+		return errors.New("broken")
+	}
+	return s.Store.Apply(ctx, units)
 }
 
 func (s *tapped) View(ctx context.Context, r store.Reads) (*store.Tx, error) {
@@ -201,6 +211,57 @@ func TestLoop_RecoversFromErrors(t *testing.T) {
 		b.after(5 * time.Second)
 		if b.ready(ids) != 1 {
 			t.Error("it was not carried on")
+		}
+	})
+}
+
+// TestLoop_AFailingShardHoldsUpNoOther: the others go on while one is left alone for a while.
+func TestLoop_AFailingShardHoldsUpNoOther(t *testing.T) {
+	inBubble(t, 2, 10, func(b *bench) {
+		lanes := make(map[int]ff.LaneID)
+		for n := byte('a'); len(lanes) < 2; n++ {
+			lane := ff.LaneID(n)
+			lanes[b.store.Shard(b.rules.Partitions.OfLane(lane))] = lane
+		}
+		broken := b.submit(lanes[0], 1, 100*time.Millisecond)
+		b.store.broken.Store(true)
+		for range 5 {
+			ids := b.submit(lanes[1], 3, 100*time.Millisecond)
+			b.after(poll + 100*time.Millisecond)
+			if n := b.ready(ids); n != 3 {
+				t.Fatalf("%d of 3 on the shard that works were carried on", n)
+			}
+		}
+		if b.ready(broken) != 0 {
+			t.Error("the broken shard carried on")
+		}
+		b.store.broken.Store(false)
+		b.after(10 * time.Second)
+		if b.ready(broken) != 1 {
+			t.Error("what was due on the broken shard was not carried on")
+		}
+	})
+}
+
+// TestLoop_WhatCannotBeDoneDoesNotSpinIt: a due time that stays in the past is no reason to look more than once a poll.
+func TestLoop_WhatCannotBeDoneDoesNotSpinIt(t *testing.T) {
+	inBubble(t, 1, 10, func(b *bench) {
+		key := record.SecretKey{Home: ff.Partition{Family: ff.FamilyFlow}, Kid: "old"}
+		unit := &store.Unit{Partition: key.Home, Reads: store.Reads{Records: []record.Key{key}}, Decide: func(tx *store.Tx) error {
+			tx.Put(&record.Secret{SecretKey: key, Secret: []byte("x"), ExpiresAt: tx.Now() - 1})
+			return nil
+		}}
+		if err := b.store.Store.Apply(b.Context(), []*store.Unit{unit}); err != nil || unit.Err != nil {
+			t.Fatal(err, unit.Err)
+		}
+		before := b.store.views.Load()
+		ids := b.submit("mail", 1, 10*poll)
+		b.after(100 * poll)
+		if n := b.store.views.Load() - before; n > 150 {
+			t.Errorf("it looked %d times in 100 polls", n)
+		}
+		if b.ready(ids) != 1 {
+			t.Error("what was due besides was not carried on")
 		}
 	})
 }

@@ -25,12 +25,12 @@ func (r *rotation) next(can func(i int) bool) int {
 	if best < 0 {
 		return -1
 	}
+	r.credit[best] -= total
 	for i, w := range r.weights {
-		if !r.out[i] {
-			r.credit[i] = min(r.credit[i]+w, total)
+		if !r.out[i] { // lanes that come and go could make it drift; among those that stay it never gets so far
+			r.credit[i] = max(-total, min(r.credit[i]+w, total))
 		}
 	}
-	r.credit[best] = max(r.credit[best]-total, -total)
 	return best
 }
 

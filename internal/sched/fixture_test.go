@@ -19,6 +19,7 @@ import (
 	"github.com/flowfabric/flowfabric/internal/ops"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/memory"
+	"github.com/flowfabric/flowfabric/store/record"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -160,3 +161,13 @@ func lanesOf(st store.Store) []ff.LaneID {
 
 // after lets time pass.
 func (b *bench) after(d time.Duration) { <-clock.Real().NewTimer(d).C }
+
+// stored returns an execution as the store has it.
+func (b *bench) stored(id ff.ExecutionID) *record.Execution {
+	b.Helper()
+	tx, err := b.store.View(b.Context(), store.Reads{Executions: []ff.ExecutionID{id}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return tx.Execution(id)
+}

@@ -40,7 +40,7 @@ func (s *Scheduler) claimAgain(ctx context.Context, cmd flowfabric.Claim) ([]flo
 	}
 	more, err := s.claim(ctx, cmd)
 	if len(held) > 0 && err != nil { // what is held is an answer; the next repeat may bring more
-		return held, nil //nolint:nilerr // see above
+		return held, nil
 	}
 	return append(held, more...), err
 }

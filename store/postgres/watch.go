@@ -164,7 +164,7 @@ func nextNotification(ctx context.Context, c *pgx.Conn) (*pgconn.Notification, e
 	if ctx.Err() != nil || !errors.Is(waiting.Err(), context.DeadlineExceeded) || c.IsClosed() {
 		return nil, err
 	}
-	return nil, nil //nolint:nilerr // the wait was meant to end
+	return nil, nil // the wait was meant to end
 }
 
 // stopListening makes a connection fit to be given back, or breaks it so that the pool drops it.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -17,6 +18,7 @@ var keyedTests = []behaviour{
 	{"EveryFieldCanBeUpdatedAndCleared", testKeyedFieldsChange},
 	{"AbsentRecordsAreNil", testKeyedAbsent},
 	{"DeletedRecordsAreGone", testKeyedDelete},
+	{"InsertOverWhatIsThereIsRefused", testKeyedInsertOver},
 	{"ChangedRecordIsNotWrittenOver", testKeyedConflict},
 	{"ConcurrentInsertsHaveOneWinner", testKeyedInsertRace},
 	{"ConcurrentUpdatesAreAllKept", testKeyedConcurrentUpdates},
@@ -228,6 +230,21 @@ func (e *env) overlap(key record.Key, r record.Keyed, meanwhile, own bool) bool 
 		e.Errorf("%v: a batch was committed that was decided on an older record", key)
 	}
 	return overlapped
+}
+
+// testKeyedInsertOver: a unit that writes what it has not read takes it for absent, and the guard finds out.
+func testKeyedInsertOver(e *env) {
+	e.putRecords(fullRecords()...)
+	for _, r := range fullRecords() {
+		err := e.store.Apply(e.Context(), []*store.Unit{unit(store.Reads{}, func(tx *store.Tx) error {
+			tx.Put(bareRecord(r.Key()))
+			return nil
+		})})
+		if !errors.Is(err, store.ErrConflict) {
+			e.Errorf("%v: error %v, want %v", r.Key(), err, store.ErrConflict)
+		}
+	}
+	e.equal("dump", e.dump().Records, fullRecords())
 }
 
 func testKeyedInsertRace(e *env) {
