@@ -2,6 +2,7 @@ package bench_test
 
 import (
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -50,12 +51,14 @@ func TestRun_ReportsWhatItMeasured(t *testing.T) {
 			}
 			for figure, want := range map[string]bool{
 				"submit_per_s":     scenario == bench.Submit || scenario == bench.Throughput || scenario == bench.Backlog || scenario == bench.Lifecycle,
-				"end_to_end_per_s": scenario == bench.Throughput || scenario == bench.Backlog || scenario == bench.Lifecycle,
+				"end_to_end_per_s": scenario == bench.Throughput || scenario == bench.Backlog || scenario == bench.Lifecycle || scenario == bench.Routes,
+				"routing":          scenario == bench.Routes,
 				"percentiles":      scenario == bench.Submit || scenario == bench.Latency || scenario == bench.Cold,
 				"ratio":            scenario == bench.Backlog,
 			} {
 				got := map[string]float64{
 					"submit_per_s": res.SubmitPerS, "end_to_end_per_s": res.EndToEndPerS, "percentiles": res.P50MS, "ratio": res.BacklogRatio,
+					"routing": routedRightly(res),
 				}[figure]
 				if (got > 0) != want {
 					t.Errorf("%s = %v; want it measured: %v", figure, got, want)
@@ -63,6 +66,16 @@ func TestRun_ReportsWhatItMeasured(t *testing.T) {
 			}
 		})
 	}
+}
+
+// routedRightly is 1 if every execution of every mode ran on a worker that offers what it requires, and 0 if none was
+// measured.
+func routedRightly(res bench.Result) float64 {
+	least := float64(len(res.Routing)) / 3
+	for _, mode := range res.Routing {
+		least = min(least, mode.Share)
+	}
+	return math.Floor(least)
 }
 
 func TestRun_SQLiteFileIsMadeAndRemoved(t *testing.T) {

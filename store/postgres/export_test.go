@@ -48,7 +48,7 @@ func StatementTexts() map[string]string {
 		for prefix, st := range f.list {
 			texts[fmt.Sprintf("list %ss, prefix %d", f.name, prefix)] = st.sql
 		}
-		addShapes(texts, &f.table.Table, insert, ensure, update, erase, hold)
+		addShapes(texts, &f.table.Table, insert, ensure, update, erase, check)
 	}
 	addShapes(texts, &sqlstore.Retain, insert, ensure, remove)
 	addShapes(texts, &sqlstore.Slots, insert, ensure, remove)
@@ -64,7 +64,7 @@ func StatementTexts() map[string]string {
 }
 
 func addShapes[R any](texts map[string]string, t *sqlstore.Table[R], verbs ...verb) {
-	names := map[verb]string{insert: "insert", ensure: "ensure", replace: "replace", update: "update", remove: "remove", erase: "erase", hold: "hold"}
+	names := map[verb]string{insert: "insert", ensure: "ensure", replace: "replace", update: "update", remove: "remove", erase: "erase", check: "check"}
 	for _, v := range verbs {
 		set := fallback(v, t)
 		id := sqlstore.ColumnSet(0)

@@ -3,6 +3,8 @@ package postgres
 import (
 	"cmp"
 	"fmt"
+	"hash/fnv"
+	"maps"
 	"slices"
 	"strings"
 
@@ -195,10 +197,11 @@ func sendKeyed(t *trip, sh *shapes, ch *store.Changes) {
 	if len(ch.Records)+len(ch.Registered)+len(ch.Guarded) == 0 {
 		return
 	}
+	sendLocks(t, ch)
 	for _, f := range families {
 		table := &f.table.Table
 		changes, gone := f.changes(ch.Records)
-		sendRows(t, sh, hold, table, f.own(ch.Guarded), keyColumns(table))
+		sendRows(t, sh, check, table, f.own(ch.Guarded), keyColumns(table))
 		sendRows(t, sh, erase, table, gone, keyColumns(table))
 		sendGuarded(t, sh, table, changes)
 		sendRows(t, sh, ensure, table, f.own(ch.Registered), allColumns(table))
@@ -230,4 +233,55 @@ func (f *family) own(all []record.Keyed) []*record.Keyed {
 		}
 	}
 	return list
+}
+
+// lockClass keeps our advisory locks apart from others'.
+const lockClass = "1179020386"
+
+// Parameters: what to lock, in ascending order, and whether against all others or only against those who write. It is a
+// statement of its own, since the next one must see what the one waited for has committed.
+var lockStatement = newStatement(`SELECT CASE WHEN alone THEN pg_advisory_xact_lock(` + lockClass + `, what)
+	ELSE pg_advisory_xact_lock_shared(` + lockClass + `, what) END
+	FROM unnest($1::integer[], $2::boolean[]) k(what, alone)`)
+
+// sendLocks makes what is guarded stay as it is until the commit: those who write a record of a keyed family wait for those
+// who have checked it, and the other way round. Sharing the row's own lock would do the same, but every claim guards its
+// lane, and a row shared by many at a time costs the server a new multixact for each of them.
+func sendLocks(t *trip, ch *store.Changes) {
+	alone := make(map[int32]bool)
+	for _, r := range ch.Guarded {
+		alone[lockOf(r.Key())] = false
+	}
+	for _, c := range ch.Records {
+		if c.Before != nil { // a new record has nobody who has checked it
+			alone[lockOf(c.Key())] = true
+		}
+	}
+	if len(alone) == 0 {
+		return
+	}
+	locks := slices.Sorted(maps.Keys(alone))
+	t.send(lockStatement, [][]byte{
+		arrayParam(sqlstore.Int32, func(a *array) {
+			for _, lock := range locks {
+				a.Int(int64(lock))
+			}
+		}),
+		arrayParam(sqlstore.Bool, func(a *array) {
+			for _, lock := range locks {
+				a.Bool(alone[lock])
+			}
+		}),
+	}, nil)
+}
+
+// lockOf is what stands for a key among the locks. Two keys that share one wait for each other without need.
+func lockOf(key record.Key) int32 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(key.Family())) // never fails
+	for _, part := range key.Parts() {
+		_, _ = h.Write([]byte{0})
+		_, _ = h.Write([]byte(part))
+	}
+	return int32(h.Sum32())
 }

@@ -18,11 +18,11 @@ const (
 	update              // overwrites, each row guarded by its version
 	remove              // deletes by the whole row; what is absent is no error
 	erase               // deletes, each row guarded by its version
-	hold                // locks against changes, each row guarded by its version
+	check               // looks whether each row is still there in its version
 )
 
 // guarded reports whether a statement says how many rows it must reach.
-func (v verb) guarded() bool { return v == update || v == erase || v == hold }
+func (v verb) guarded() bool { return v == update || v == erase || v == check }
 
 // shape is all that decides the text of a set-based statement.
 type shape struct {
@@ -78,8 +78,8 @@ func textOf[R any](t *sqlstore.Table[R], sh shape) string {
 		return w.remove()
 	case erase:
 		return w.erase()
-	case hold:
-		return w.hold()
+	case check:
+		return w.check()
 	case ensure:
 		return w.insert() + ` ON CONFLICT DO NOTHING`
 	case replace:
@@ -136,7 +136,7 @@ func (w *shapeWriter) column(name string, kind sqlstore.Kind, isKey, isUniform b
 		w.keys = append(w.keys, `c.`+name+` = `+value)
 	case isKey:
 		w.keys = append(w.keys, `r.`+name+` = `+value)
-	case name == "version" && (w.sh.verb == erase || w.sh.verb == hold):
+	case name == "version" && (w.sh.verb == erase || w.sh.verb == check):
 		w.keys = append(w.keys, `c.version = `+value)
 	case name == "version" && w.sh.verb == update:
 		w.keys = append(w.keys, `c.version = `+value+` - 1`)
@@ -194,13 +194,13 @@ func (w *shapeWriter) erase() string {
 	return sql + ` WHERE ` + strings.Join(w.keys, ` AND `) + ` RETURNING 1)` + w.guard()
 }
 
-// hold fails like update.
-func (w *shapeWriter) hold() string {
-	sql := `WITH w AS MATERIALIZED (SELECT 1 FROM ` + w.sh.table + ` c`
+// check fails like update.
+func (w *shapeWriter) check() string {
+	sql := `WITH w AS (SELECT 1 FROM ` + w.sh.table + ` c`
 	if rows := w.rows(); rows != `` {
 		sql += `, ` + rows
 	}
-	return sql + ` WHERE ` + strings.Join(w.keys, ` AND `) + ` FOR SHARE OF c)` + w.guard()
+	return sql + ` WHERE ` + strings.Join(w.keys, ` AND `) + `)` + w.guard()
 }
 
 // guard counts the rows that were reached, w, against the last parameter.
