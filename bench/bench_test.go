@@ -17,6 +17,7 @@ var small = map[bench.Scenario]bench.Options{
 	bench.Idle:       {Workers: 10, Duration: 100 * time.Millisecond},
 	bench.Cold:       {Executions: 1},
 	bench.Lifecycle:  {Executions: 1000, Workers: 100},
+	bench.Routes:     {Executions: 200, Workers: 10, Duration: 50 * time.Millisecond},
 }
 
 // stores are the URLs measured, by the name of the store.
