@@ -139,10 +139,8 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 		Poll: cfg.DuePoll, Batch: cfg.DueBatch, ReclaimDeadWorkers: cfg.ReclaimDeadWorkers, Logger: cfg.Logger,
 	})
 	e.group.Go(e.due.Run)
-	if catalog, ok := st.(store.Catalog); ok {
-		t := &trimmer{st: st, catalog: catalog, clock: cfg.Clock, events: cfg.EventRetention}
-		e.group.Go(func(ctx context.Context) { loop.Every(ctx, cfg.Clock, cfg.Logger, "trim", nil, t.step) })
-	}
+	t := &trimmer{st: st, clock: cfg.Clock, events: cfg.EventRetention}
+	e.group.Go(func(ctx context.Context) { loop.Every(ctx, cfg.Clock, cfg.Logger, "trim", nil, t.step) })
 	e.group.Go(func(context.Context) {
 		for w := range wakes {
 			e.sched.Wake(w.Lane)
@@ -154,18 +152,6 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 // home returns the partition that stands for the shard of another.
 func (e *Engine) home(p flowfabric.Partition) flowfabric.Partition {
 	return e.st.Shards()[e.st.Shard(p)]
-}
-
-// catalog returns the store's, unless the engine is being closed or the store has none.
-func (e *Engine) catalog(op string) (store.Catalog, error) {
-	if err := e.open(op); err != nil {
-		return nil, err
-	}
-	catalog, ok := e.st.(store.Catalog)
-	if !ok {
-		return nil, noCatalog(op)
-	}
-	return catalog, nil
 }
 
 // watch subscribes to other processes' commits and sets the claim poll that goes with having or not having them.

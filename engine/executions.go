@@ -217,15 +217,6 @@ func (e *Engine) List(ctx context.Context, q flowfabric.ListExecutions) (flowfab
 	if err := e.open("list"); err != nil {
 		return flowfabric.Page[flowfabric.ExecutionSummary]{}, err
 	}
-	catalog, ok := e.st.(store.Catalog)
-	if !ok {
-		return flowfabric.Page[flowfabric.ExecutionSummary]{}, noCatalog("list")
-	}
-	page, err := e.rules.List(ctx, catalog, q)
+	page, err := e.rules.List(ctx, e.st, q)
 	return page, commit.Coded(err)
-}
-
-// noCatalog is the answer over a store that keeps records and does not list them.
-func noCatalog(op string) error {
-	return &flowfabric.Error{Code: flowfabric.CodeUnavailable, Op: op, Detail: "the store has no catalog"}
 }

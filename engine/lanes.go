@@ -38,20 +38,18 @@ func (e *Engine) Lane(ctx context.Context, lane flowfabric.LaneID) (flowfabric.L
 
 // ListLanes implements [flowfabric.Lanes].
 func (e *Engine) ListLanes(ctx context.Context, q flowfabric.ListLanes) (flowfabric.Page[flowfabric.LaneSnapshot], error) {
-	catalog, err := e.catalog("list lanes")
-	if err != nil {
+	if err := e.open("list lanes"); err != nil {
 		return flowfabric.Page[flowfabric.LaneSnapshot]{}, err
 	}
-	page, err := e.rules.ListLanes(ctx, catalog, q)
+	page, err := e.rules.ListLanes(ctx, e.st, q)
 	return page, commit.Coded(err)
 }
 
 // LaneCounts implements [flowfabric.Lanes].
 func (e *Engine) LaneCounts(ctx context.Context, lane flowfabric.LaneID) (flowfabric.LaneCounts, error) {
-	catalog, err := e.catalog("lane counts")
-	if err != nil {
+	if err := e.open("lane counts"); err != nil {
 		return flowfabric.LaneCounts{}, err
 	}
-	n, err := e.rules.LaneCounts(ctx, catalog, lane)
+	n, err := e.rules.LaneCounts(ctx, e.st, lane)
 	return n, commit.Coded(err)
 }

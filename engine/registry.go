@@ -52,20 +52,18 @@ func (e *Engine) MarkWorkerDead(ctx context.Context, cmd flowfabric.MarkWorkerDe
 
 // ListWorkers implements [flowfabric.Registry].
 func (e *Engine) ListWorkers(ctx context.Context, q flowfabric.ListWorkers) (flowfabric.Page[flowfabric.WorkerSnapshot], error) {
-	catalog, err := e.catalog("list workers")
-	if err != nil {
+	if err := e.open("list workers"); err != nil {
 		return flowfabric.Page[flowfabric.WorkerSnapshot]{}, err
 	}
-	page, err := e.rules.ListWorkers(ctx, e.st, catalog, q)
+	page, err := e.rules.ListWorkers(ctx, e.st, q)
 	return page, commit.Coded(err)
 }
 
 // ListExpiredLeases implements [flowfabric.Registry].
 func (e *Engine) ListExpiredLeases(ctx context.Context, q flowfabric.ListExpiredLeases) (flowfabric.Page[flowfabric.ExpiredLease], error) {
-	catalog, err := e.catalog("list expired leases")
-	if err != nil {
+	if err := e.open("list expired leases"); err != nil {
 		return flowfabric.Page[flowfabric.ExpiredLease]{}, err
 	}
-	page, err := e.rules.ListExpiredLeases(ctx, e.st, catalog, q)
+	page, err := e.rules.ListExpiredLeases(ctx, e.st, q)
 	return page, commit.Coded(err)
 }

@@ -11,11 +11,10 @@ import (
 
 // trimmer removes what is kept no longer: finished executions with all their records, old events, old idempotency keys.
 type trimmer struct {
-	st      store.Store
-	catalog store.Catalog
-	clock   clock.Clock
-	events  time.Duration // how long events are kept
-	began   bool
+	st     store.Store
+	clock  clock.Clock
+	events time.Duration // how long events are kept
+	began  bool
 }
 
 const (
@@ -40,7 +39,7 @@ func (t *trimmer) step(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	start := t.clock.Now()
-	done, err := t.catalog.Trim(ctx, store.Trim{EventsBefore: max(1, tx.Now().Add(-t.events)), Limit: trimBatch})
+	done, err := t.st.Trim(ctx, store.Trim{EventsBefore: max(1, tx.Now().Add(-t.events)), Limit: trimBatch})
 	if err != nil {
 		return 0, err
 	}

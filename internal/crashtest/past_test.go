@@ -50,7 +50,7 @@ func TestFinishedExecutions_AreNoBurden(t *testing.T) {
 func trim(ctx context.Context, t *testing.T, st store.Store, most int) (removed int) {
 	for removed < most && ctx.Err() == nil {
 		begin := wall.Now()
-		done, err := st.(store.Catalog).Trim(ctx, store.Trim{Limit: 1000})
+		done, err := st.Trim(ctx, store.Trim{Limit: 1000})
 		removed += done.Executions
 		if err != nil || done.Executions > 1000 {
 			if ctx.Err() == nil {

@@ -12,8 +12,8 @@ import (
 
 // sweep forgets the workers of a shard that are dead, and returns how many.
 func (l *Loop) sweep(ctx context.Context, at flowfabric.Partition, order uint64) (total int, err error) {
-	if catalog, ok := l.st.(store.Catalog); ok && l.cfg.ReclaimDeadWorkers {
-		return l.reclaim(ctx, catalog, at)
+	if l.cfg.ReclaimDeadWorkers {
+		return l.reclaim(ctx, at)
 	}
 	for {
 		handled := 0
@@ -30,7 +30,7 @@ func (l *Loop) sweep(ctx context.Context, at flowfabric.Partition, order uint64)
 // reclaim takes the leases of the workers that are registered on a shard and dead, and then forgets these. A registration
 // stays due until that is done, so that whoever is stopped in the middle is followed by another; several at once do the
 // same twice, which changes nothing.
-func (l *Loop) reclaim(ctx context.Context, catalog store.Catalog, at flowfabric.Partition) (total int, err error) {
+func (l *Loop) reclaim(ctx context.Context, at flowfabric.Partition) (total int, err error) {
 	tx, err := l.st.View(ctx, store.Reads{DueRecords: []store.DueRecordsQuery{{Family: record.Workers, Limit: l.cfg.Batch}}})
 	if err != nil {
 		return 0, err
@@ -40,7 +40,7 @@ func (l *Loop) reclaim(ctx context.Context, catalog store.Catalog, at flowfabric
 		if l.st.Shard(w.Home) != l.st.Shard(at) {
 			continue
 		}
-		if err := l.revokeLeases(ctx, catalog, w); err != nil {
+		if err := l.revokeLeases(ctx, w); err != nil {
 			return total, err
 		}
 		if err := l.do(ctx, l.rules.ForgetWorker(w.WorkerKey)); err != nil {
@@ -53,10 +53,10 @@ func (l *Loop) reclaim(ctx context.Context, catalog store.Catalog, at flowfabric
 
 // revokeLeases takes the leases that a worker got while it was alive, batch by batch. What it may claim after its death
 // is not touched.
-func (l *Loop) revokeLeases(ctx context.Context, catalog store.Catalog, w *record.Worker) error {
+func (l *Loop) revokeLeases(ctx context.Context, w *record.Worker) error {
 	q := store.LeaseQuery{WorkerInstanceID: w.WorkerInstanceID, Limit: l.cfg.Batch}
 	for {
-		found, err := catalog.Leases(ctx, q)
+		found, err := l.st.Leases(ctx, q)
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 // ListExpiredLeases lists leases by their expiry, over all shards (W28).
-func (r Rules) ListExpiredLeases(ctx context.Context, st store.Store, cat store.Catalog, q ff.ListExpiredLeases) (ff.Page[ff.ExpiredLease], error) {
+func (r Rules) ListExpiredLeases(ctx context.Context, st store.Store, q ff.ListExpiredLeases) (ff.Page[ff.ExpiredLease], error) {
 	var page ff.Page[ff.ExpiredLease]
 	limit := cmp.Or(q.Limit, ff.DefaultPage)
 	if err := firstError(
@@ -37,7 +37,7 @@ func (r Rules) ListExpiredLeases(ctx context.Context, st store.Store, cat store.
 		}
 		lq.ExpiresBy = tx.Now()
 	}
-	found, err := cat.Leases(ctx, lq)
+	found, err := st.Leases(ctx, lq)
 	if err != nil {
 		return page, named("list expired leases", err)
 	}
@@ -74,11 +74,11 @@ func sameRequest(x, y ff.LeaseID) bool {
 }
 
 // Regrant returns what earlier claims with the request id of cmd were granted and still hold, up to cmd.Max.
-func (r Rules) Regrant(ctx context.Context, st store.Store, cat store.Catalog, cmd ff.Claim) ([]ff.Claimed, error) {
+func (r Rules) Regrant(ctx context.Context, st store.Store, cmd ff.Claim) ([]ff.Claimed, error) {
 	mine, lq := leaseIDOf(&cmd), store.LeaseQuery{WorkerInstanceID: cmd.WorkerInstanceID, Limit: ff.MaxPage}
 	var ids []ff.ExecutionID
 	for {
-		found, err := cat.Leases(ctx, lq)
+		found, err := st.Leases(ctx, lq)
 		if err != nil {
 			return nil, named("claim", err)
 		}

@@ -210,7 +210,7 @@ func checkDeadReason(reason string) error {
 }
 
 // ListWorkers lists the live instances of a namespace.
-func (r Rules) ListWorkers(ctx context.Context, st store.Store, cat store.Catalog, q ff.ListWorkers) (ff.Page[ff.WorkerSnapshot], error) {
+func (r Rules) ListWorkers(ctx context.Context, st store.Store, q ff.ListWorkers) (ff.Page[ff.WorkerSnapshot], error) {
 	var page ff.Page[ff.WorkerSnapshot]
 	ns, limit := cmp.Or(q.Namespace, ff.DefaultNamespace), cmp.Or(q.Limit, ff.DefaultPage)
 	if err := firstError(ns.Validate(), checkLimit(limit), ff.ValidateText("after", q.After, ff.MaxNameBytes)); err != nil {
@@ -222,7 +222,7 @@ func (r Rules) ListWorkers(ctx context.Context, st store.Store, cat store.Catalo
 	}
 	after := record.WorkerKey{Namespace: ns, WorkerInstanceID: ff.WorkerInstanceID(q.After)}
 	for {
-		found, err := cat.Records(ctx, store.RecordQuery{Family: record.Workers, After: after, Prefix: 1, Limit: ff.MaxPage})
+		found, err := st.Records(ctx, store.RecordQuery{Family: record.Workers, After: after, Prefix: 1, Limit: ff.MaxPage})
 		if err != nil {
 			return page, named("list workers", err)
 		}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/commit"
-	"github.com/flowfabric/flowfabric/store"
 )
 
 // requestKey names a repeatable claim.
@@ -17,18 +16,12 @@ type requestKey struct {
 // claimAgain answers a claim with a request id: first with what an earlier claim of the same request was granted and still
 // holds, then, up to its Max, with more. It waits only if there is nothing (W36).
 func (s *Scheduler) claimAgain(ctx context.Context, cmd flowfabric.Claim) ([]flowfabric.Claimed, error) {
-	catalog, ok := s.st.(store.Catalog)
-	if !ok {
-		return nil, &flowfabric.Error{
-			Code: flowfabric.CodeUnavailable, Op: "claim", Detail: "the store has no catalog; claim without a request id",
-		}
-	}
 	leave, err := s.enter(ctx, requestKey{cmd.WorkerInstanceID, cmd.RequestID})
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	held, err := s.rules.Regrant(ctx, s.st, catalog, cmd)
+	held, err := s.rules.Regrant(ctx, s.st, cmd)
 	if err != nil {
 		return nil, commit.Coded(err)
 	}
