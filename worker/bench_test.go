@@ -42,6 +42,14 @@ func (s *instant) Complete(context.Context, ff.Complete) error {
 	return nil
 }
 
+func (s *instant) RegisterWorker(context.Context, ff.RegisterWorker) (ff.RegisterResult, error) {
+	return ff.RegisterResult{}, nil
+}
+
+func (s *instant) MarkWorkerDead(context.Context, ff.MarkWorkerDead) (ff.MarkDeadResult, error) {
+	return ff.MarkDeadResult{}, nil
+}
+
 // The cost of the worker itself, per task: claimed, run, completed.
 func BenchmarkTask(b *testing.B) {
 	noop := func(_ context.Context, _ *worker.Task, in []byte) ([]byte, error) { return in, nil }

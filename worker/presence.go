@@ -2,6 +2,8 @@ package worker
 
 import (
 	"context"
+	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/flowfabric/flowfabric"
@@ -42,9 +44,16 @@ func (s *session) announce(ctx context.Context) {
 	})
 }
 
+// untilNextSign is the pause until the workers of this process give their next sign together: the engine then has one
+// commit for all of them. Processes do not act in step.
 func (s *session) untilNextSign() time.Duration {
-	return loop.Jitter(s.cfg.livenessTTL() / livenessShare)
+	every := s.cfg.livenessTTL() / livenessShare
+	since := time.Duration(s.clock.Now().UnixNano()) + time.Duration(float64(every)*moment())
+	return every - since%every
 }
+
+// moment is where in the pause between two signs the process has its moment, from 0 to 1.
+var moment = sync.OnceValue(rand.Float64)
 
 // signOff tells the registry that the worker has ended. If that does not get through, its registration runs out.
 func (s *session) signOff() {

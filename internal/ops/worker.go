@@ -40,7 +40,7 @@ func live(w *record.Worker, now ff.Timestamp) bool { return w != nil && now < w.
 // onWorker is an operation on one registration.
 func (r Rules) onWorker(name string, key record.WorkerKey, decide func(tx *store.Tx, w *record.Worker) error) *Op {
 	op := &Op{name: name}
-	op.Partition, op.Order, op.Reads.Records = key.Home, uint64(key.Home.Index), []record.Key{key}
+	op.Partition, op.Reads.Records = key.Home, []record.Key{key} // one order for all: signs of life come together
 	op.Decide = func(tx *store.Tx) error { return decide(tx, store.Get[*record.Worker](tx, key)) }
 	return op
 }
