@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/bench/internal/place"
 )
 
 // cold measures from nothing but an empty database to the first durable completion, on a new database each time.
@@ -13,7 +14,7 @@ func (r *run) cold(ctx context.Context) error {
 	times := make([]time.Duration, r.opts.Executions)
 	for i := range times {
 		last := i == len(times)-1
-		err := r.withDatabase(ctx, r.opts.Keep && last, func(db database) error {
+		err := r.withDatabase(ctx, r.opts.Keep && last, func(db place.Place) error {
 			return r.metered(db, 0, func() (err error) {
 				times[i], err = r.firstExecution(ctx, db)
 				return err
@@ -28,9 +29,9 @@ func (r *run) cold(ctx context.Context) error {
 }
 
 // firstExecution migrates and opens db, runs one execution and returns how long it took until that was completed.
-func (r *run) firstExecution(ctx context.Context, db database) (took time.Duration, err error) {
+func (r *run) firstExecution(ctx context.Context, db place.Place) (took time.Duration, err error) {
 	start := r.clock.Now()
-	if err := db.migrate(ctx); err != nil {
+	if err := db.Migrate(ctx); err != nil {
 		return 0, err
 	}
 	err = r.withBed(ctx, db, func(b *bed) error {

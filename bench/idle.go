@@ -21,7 +21,7 @@ func (r *run) idle(ctx context.Context, b *bed) error {
 		if !loop.Sleep(ctx, r.clock, settling, nil) {
 			return context.Cause(ctx)
 		}
-		before, counter, err := b.db.statements(ctx)
+		before, counter, err := b.db.Statements(ctx)
 		if err != nil {
 			return err
 		}
@@ -38,7 +38,7 @@ func (r *run) idle(ctx context.Context, b *bed) error {
 			r.res.note("statements are not counted on " + string(r.kind))
 			return nil
 		}
-		after, _, err := b.db.statements(ctx)
+		after, _, err := b.db.Statements(ctx)
 		r.res.StatementsPerS = float64(after-before) / r.res.DurationS
 		r.res.note("statements counted by " + counter)
 		return err

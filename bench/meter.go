@@ -4,24 +4,24 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"github.com/flowfabric/flowfabric/bench/internal/machine"
+	"github.com/flowfabric/flowfabric/bench/internal/place"
 )
 
 // reading is what time and CPU a moment finds.
 type reading struct {
-	at               time.Time
-	client, server   time.Duration
-	machine          time.Duration // of all programs
-	machineIsVisible bool
+	at             time.Time
+	client, server time.Duration
+	machine        machine.Usage
 }
 
-func (r *run) read(db database) reading {
-	now := reading{at: r.clock.Now(), client: processCPU(), server: db.cpu()}
-	now.machine, now.machineIsVisible = machineCPU()
-	return now
+func (r *run) read(db place.Place) reading {
+	return reading{at: r.clock.Now(), client: machine.ProcessCPU(), server: db.CPU(), machine: machine.CPU()}
 }
 
 // metered runs fn and adds to the result what it took: time, CPU, and CPU for each of n executions.
-func (r *run) metered(db database, n int, fn func() error) error {
+func (r *run) metered(db place.Place, n int, fn func() error) error {
 	before := r.read(db)
 	if err := fn(); err != nil {
 		return err
@@ -34,8 +34,9 @@ func (r *run) metered(db database, n int, fn func() error) error {
 	if n > 0 {
 		r.res.CPUUsPerExecution = (client + server).Seconds() * 1e6 / float64(n)
 	}
-	if after.machineIsVisible {
-		r.foreign += after.machine - before.machine - client - server
+	if after.machine.Known {
+		r.foreign += after.machine.Busy - before.machine.Busy - client - server
+		r.stolen += after.machine.Steal - before.machine.Steal
 	}
 	return nil
 }
@@ -43,10 +44,16 @@ func (r *run) metered(db database, n int, fn func() error) error {
 // quiet is the share of the machine's CPU that others may use before a run is worth little.
 const quiet = 0.05
 
-// tellForeign adds to the result what other programs used of the machine's CPU while the meter ran.
+// tellForeign adds to the result what other programs, and other machines of the same host, used of the machine's CPU
+// while the meter ran.
 func (r *run) tellForeign() {
-	r.res.ForeignCPUShare = max(0, r.foreign.Seconds()/(r.res.DurationS*float64(runtime.NumCPU())))
+	all := r.res.DurationS * float64(runtime.NumCPU())
+	r.res.ForeignCPUShare = max(0, r.foreign.Seconds()/all)
+	r.res.StealShare = r.stolen.Seconds() / all
 	if r.res.ForeignCPUShare > quiet {
 		r.res.note(fmt.Sprintf("other programs used %.0f%% of the CPU: the figures are worth little", 100*r.res.ForeignCPUShare))
+	}
+	if r.res.StealShare > quiet {
+		r.res.note(fmt.Sprintf("the host kept back %.0f%% of the CPU: the figures are worth little", 100*r.res.StealShare))
 	}
 }

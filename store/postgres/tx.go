@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,7 +12,6 @@ import (
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/ops"
 	"github.com/flowfabric/flowfabric/store"
-	"github.com/flowfabric/flowfabric/store/record"
 )
 
 // TxOptions are what the calls in a caller's transaction have to know of the deployment: each field must be what the
@@ -47,7 +45,7 @@ func SubmitSQLTx(ctx context.Context, tx *sql.Tx, opts TxOptions, cmds ...flowfa
 
 // CompleteTx completes an execution in the caller's transaction, so that the caller's own rows and the completion are
 // committed together or not at all. It is fenced like [flowfabric.Executions].Complete and fails with the same errors;
-// then, unless the caller commits all the same, nothing has happened. What SubmitTx says of savepoints holds here, too.
+// then nothing of it is written. What SubmitTx says of savepoints holds here, too.
 func CompleteTx(ctx context.Context, tx pgx.Tx, opts TxOptions, cmd flowfabric.Complete) error {
 	return completeIn(ctx, pgxHost{tx}, opts, cmd)
 }
@@ -58,54 +56,17 @@ func CompleteSQLTx(ctx context.Context, tx *sql.Tx, opts TxOptions, cmd flowfabr
 }
 
 func submitIn(ctx context.Context, h host, opts TxOptions, cmds []flowfabric.Submit) ([]flowfabric.SubmitResult, error) {
-	if len(cmds) > flowfabric.MaxSubmitMany {
-		return nil, &flowfabric.Error{
-			Code: flowfabric.CodeInvalidInput, Op: "submit",
-			Detail: fmt.Sprintf("%d commands in one call; at most %d are allowed", len(cmds), flowfabric.MaxSubmitMany),
-		}
-	}
 	if len(cmds) == 0 {
 		return nil, nil
 	}
-	rules := opts.rules()
-	subs := make([]*ops.Submission, len(cmds))
-	for i, cmd := range cmds {
-		sub, err := rules.NewSubmission(cmd)
-		if err != nil {
-			return nil, fmt.Errorf("command %d: %w", i, err)
-		}
-		subs[i] = sub
+	op, results, err := opts.rules().SubmitAlone(cmds)
+	if err != nil {
+		return nil, err
 	}
-	unknown := func(flowfabric.LaneID, int64) bool { return false }
-	op := rules.Submit(subs, true, unknown)
-	admit(op, rules, cmds)
 	if err := doIn(ctx, h, op); err != nil {
 		return nil, err
 	}
-	results := make([]flowfabric.SubmitResult, len(subs))
-	for i, sub := range subs {
-		results[i] = sub.Result
-	}
-	return results, nil
-}
-
-// admit makes op refuse commands to lanes that are closed, by their records as they are in its transaction.
-func admit(op *ops.Op, rules ops.Rules, cmds []flowfabric.Submit) {
-	lanes := make([]flowfabric.LaneID, len(cmds))
-	for i := range cmds {
-		lanes[i] = cmds[i].Lane
-	}
-	keys := rules.LaneKeys(lanes)
-	op.Reads.Records = keys
-	decide := op.Decide
-	op.Decide = func(tx *store.Tx) error {
-		for i, lane := range lanes {
-			if err := ops.Admits(lane, store.Get[*record.Lane](tx, keys[i])); err != nil {
-				return fmt.Errorf("command %d: %w", i, err)
-			}
-		}
-		return decide(tx)
-	}
+	return results(), nil
 }
 
 func completeIn(ctx context.Context, h host, opts TxOptions, cmd flowfabric.Complete) error {
@@ -117,11 +78,11 @@ func completeIn(ctx context.Context, h host, opts TxOptions, cmd flowfabric.Comp
 }
 
 // doIn runs an operation in a caller's transaction. It believes nothing, so that every session reads, and with that the
-// clock.
+// clock. A refusal writes nothing, not even what time has done to the execution: an engine will find that out again.
 func doIn(ctx context.Context, h host, op *ops.Op) error {
 	op.Assume = nil
 	again := false
-	err := store.Execute(ctx, []*store.Unit{&op.Unit}, func(ctx context.Context) (store.Session, error) {
+	err := store.Execute(ctx, []*store.Unit{&op.Strict().Unit}, func(ctx context.Context) (store.Session, error) {
 		g := &guest{host: h, careful: again}
 		again = true
 		return g, g.begin(ctx)

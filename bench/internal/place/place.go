@@ -1,53 +1,81 @@
-package bench
+// Package place makes what a measurement runs on: a database that is empty at first, nobody else's, and gone afterwards.
+package place
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/flowfabric/flowfabric/internal/backend"
+	"github.com/flowfabric/flowfabric/internal/clock"
 )
 
-// database is what a run makes, watches and removes.
-type database interface {
-	// url is how a store is opened on it.
-	url() string
-	// migrate makes the schema, where opening a store does not.
-	migrate(ctx context.Context) error
-	// describe adds to a result the server's version and settings, whether it is durable, and what cannot be measured.
-	describe(ctx context.Context, res *Result) error
-	// cpu is the CPU time the server's processes have used so far; always 0 where that cannot be told.
-	cpu() time.Duration
-	// statements is how many statements the database has run so far, and by whose count; "" where nobody counts.
-	statements(ctx context.Context) (n int64, counter string, err error)
-	drop(ctx context.Context) error
+// Place is a database of its own: on a PostgreSQL server, in a SQLite file or in memory.
+type Place interface {
+	// URL is how a store is opened on it.
+	URL() string
+	// Migrate makes the schema, where opening a store does not.
+	Migrate(ctx context.Context) error
+	Describe(ctx context.Context) (Description, error)
+	// Settle has the server write out what earlier work left behind, so that it does not disturb what comes.
+	Settle(ctx context.Context) error
+	// Probe measures what the store could do at most. It leaves something behind: measure nothing else there.
+	Probe(ctx context.Context, c clock.Clock) (Probe, error)
+	// CPU is the time the server's processes have used so far; always 0 where that cannot be told.
+	CPU() time.Duration
+	// Statements is how many statements the database has run so far, and by whose count; "" where nobody counts.
+	Statements(ctx context.Context) (n int64, counter string, err error)
+	// Sizes are the bytes in use, by table with its indexes, or of the whole file; nil where there are none.
+	Sizes(ctx context.Context) (map[string]int64, error)
+	// Drop removes it. It may be called while ctx's cause is an interruption: give it a context that has not ended.
+	Drop(ctx context.Context) error
 }
 
-func create(ctx context.Context, kind backend.Kind, rawURL string) (database, error) {
+// Description is what decides what a figure is worth.
+type Description struct {
+	ServerVersion string
+	Settings      map[string]string
+	// Durable is whether an acknowledged commit survives a loss of power.
+	Durable bool
+	// Notes tell what cannot be measured there.
+	Notes []string
+}
+
+// Create makes a place on the server, or in the folder, that rawURL names. One that is to be kept gets a name that no
+// later run removes. It fails with [backend.ErrURL] or [ErrExists].
+func Create(ctx context.Context, rawURL string, keep bool, c clock.Clock) (Place, error) {
+	kind, err := backend.KindOf(rawURL)
+	if err != nil {
+		return nil, err
+	}
 	switch kind {
 	case backend.SQLite:
 		return createSQLite(rawURL)
 	case backend.Postgres:
-		return createPostgres(ctx, rawURL)
+		return createPostgres(ctx, rawURL, keep, c)
 	default:
-		return memoryDatabase{rawURL}, nil
+		return memory{rawURL}, nil
 	}
 }
 
-// memoryDatabase comes and goes with its store.
-type memoryDatabase struct{ rawURL string }
-
-func (d memoryDatabase) url() string { return d.rawURL }
-
-func (memoryDatabase) migrate(context.Context) error { return nil }
-
-func (memoryDatabase) describe(_ context.Context, res *Result) error {
-	res.Settings = map[string]string{}
-	res.note("a store in memory is not durable, and its CPU is the client's")
-	return nil
+// With runs fn with a place of its own and removes that, whatever becomes of fn and ctx, unless it is to be kept.
+func With(ctx context.Context, rawURL string, keep bool, c clock.Clock, fn func(Place) error) (err error) {
+	p, err := Create(ctx, rawURL, keep, c)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if keep {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
+		defer cancel()
+		if dropErr := p.Drop(ctx); dropErr != nil {
+			err = errors.Join(err, fmt.Errorf("remove %s: %w", backend.Redact(p.URL()), dropErr))
+		}
+	}()
+	return fn(p)
 }
 
-func (memoryDatabase) cpu() time.Duration { return 0 }
-
-func (memoryDatabase) statements(context.Context) (int64, string, error) { return 0, "", nil }
-
-func (memoryDatabase) drop(context.Context) error { return nil }
+const dropTimeout = time.Minute

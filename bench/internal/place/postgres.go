@@ -1,4 +1,4 @@
-package bench
+package place
 
 import (
 	"context"
@@ -11,46 +11,102 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/flowfabric/flowfabric/bench/internal/machine"
 	"github.com/flowfabric/flowfabric/internal/backend"
+	"github.com/flowfabric/flowfabric/internal/clock"
 )
 
-// postgresDatabase is a database of its own on a server, so that tables are empty and counts are the run's.
-type postgresDatabase struct {
+// postgres is a database of its own on a server, so that tables are empty and counts are the run's.
+type postgres struct {
 	serverURL string
 	name      string
 	ownURL    string
-	server    postgresCPU
+	server    machine.Server
 	hidden    error // why the CPU of the server cannot be read
 }
 
-func createPostgres(ctx context.Context, rawURL string) (*postgresDatabase, error) {
-	name := "ff_bench_" + strings.ToLower(rand.Text()[:16])
+func createPostgres(ctx context.Context, rawURL string, keep bool, c clock.Clock) (*postgres, error) {
+	now := c.Now()
+	name := databaseName(now, keep)
 	ownURL, err := withDatabaseName(rawURL, name)
 	if err != nil {
 		return nil, err
 	}
-	d := &postgresDatabase{serverURL: rawURL, name: name, ownURL: ownURL}
+	p := &postgres{serverURL: rawURL, name: name, ownURL: ownURL}
 	err = withConn(ctx, rawURL, func(c *pgx.Conn) error {
+		if err := dropLeftOver(ctx, c, now); err != nil {
+			return err
+		}
 		_, err := c.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := d.findServer(ctx); err != nil {
-		return nil, errors.Join(err, d.drop(context.WithoutCancel(ctx)))
+	if err := p.findServer(ctx); err != nil {
+		return nil, errors.Join(err, p.Drop(context.WithoutCancel(ctx)))
 	}
-	return d, nil
+	return p, nil
+}
+
+// Names of databases: what a run makes for itself, and what it leaves because it was told to.
+const (
+	ownPrefix  = "ff_bench_"
+	keptPrefix = "ff_kept_"
+	nameTime   = "20060102150405"
+)
+
+func databaseName(now time.Time, keep bool) string {
+	prefix := ownPrefix
+	if keep {
+		prefix = keptPrefix
+	}
+	return prefix + now.UTC().Format(nameTime) + "_" + strings.ToLower(rand.Text()[:8])
+}
+
+// leftOverAge is how old a database nobody is connected to must be to be taken for one that its run could not drop: a run
+// is without connections for moments.
+const leftOverAge = 10 * time.Minute
+
+// isLeftOver reports whether a database has the name of one that a run made for itself, and is old enough.
+func isLeftOver(name string, now time.Time) bool {
+	rest, ok := strings.CutPrefix(name, ownPrefix)
+	if !ok {
+		return false
+	}
+	stamp, _, _ := strings.Cut(rest, "_")
+	made, err := time.Parse(nameTime, stamp)
+	return err == nil && now.Sub(made) > leftOverAge
+}
+
+// dropLeftOver drops databases of runs that were killed. One that somebody connects to meanwhile, or that is somebody
+// else's, stays.
+func dropLeftOver(ctx context.Context, c *pgx.Conn, now time.Time) error {
+	rows, err := c.Query(ctx, `SELECT datname FROM pg_database d WHERE starts_with(datname, $1)
+		AND pg_has_role(datdba, 'USAGE') AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = d.datname)`, ownPrefix)
+	if err != nil {
+		return err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if isLeftOver(name, now) {
+			_, _ = c.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()) // the next run tries again
+		}
+	}
+	return nil
 }
 
 // findServer finds the processes of the server, if they are this machine's.
-func (d *postgresDatabase) findServer(ctx context.Context) error {
-	return withConn(ctx, d.ownURL, func(c *pgx.Conn) error {
+func (p *postgres) findServer(ctx context.Context) error {
+	return withConn(ctx, p.ownURL, func(c *pgx.Conn) error {
 		var pid int
 		if err := c.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
 			return err
 		}
-		d.server, d.hidden = findPostmaster(pid, d.name)
+		p.server, p.hidden = machine.FindServer(pid, p.name, true)
 		return nil
 	})
 }
@@ -82,79 +138,22 @@ func withConn(ctx context.Context, rawURL string, fn func(*pgx.Conn) error) erro
 	return nil
 }
 
-func (d *postgresDatabase) url() string { return d.ownURL }
+func (p *postgres) URL() string { return p.ownURL }
 
-func (d *postgresDatabase) migrate(ctx context.Context) error {
-	_, _, err := backend.Migrate(ctx, d.ownURL)
+func (p *postgres) Migrate(ctx context.Context) error {
+	_, _, err := backend.Migrate(ctx, p.ownURL)
 	return err
 }
 
-// settings are those that decide what a figure is worth.
-var settings = []string{
-	"fsync", "synchronous_commit", "full_page_writes", "wal_level", "wal_compression", "shared_buffers", "max_wal_size",
-	"checkpoint_timeout", "autovacuum", "max_connections",
-}
+func (p *postgres) CPU() time.Duration { return p.server.CPU() }
 
-func (d *postgresDatabase) describe(ctx context.Context, res *Result) error {
-	res.Settings = make(map[string]string)
-	return withConn(ctx, d.ownURL, func(c *pgx.Conn) error {
-		rows, err := c.Query(ctx, `SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY($1)`,
-			append([]string{"server_version"}, settings...))
-		if err != nil {
-			return err
-		}
-		var name, value string
-		_, err = pgx.ForEachRow(rows, []any{&name, &value}, func() error {
-			res.Settings[name] = value
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		res.ServerVersion = res.Settings["server_version"]
-		delete(res.Settings, "server_version")
-		res.Durable = res.Settings["fsync"] == "on" && res.Settings["synchronous_commit"] != "off"
-		if d.hidden != nil {
-			res.note("db_cpu_s is not measured: " + d.hidden.Error())
-		}
-		return nil
-	})
-}
-
-func (d *postgresDatabase) cpu() time.Duration { return d.server.used() }
-
-// statements asks pg_stat_statements, which counts every statement of every client, or else the statistics of the
-// database, which count transactions and lag by up to a second.
-func (d *postgresDatabase) statements(ctx context.Context) (n int64, counter string, err error) {
-	err = withConn(ctx, d.ownURL, func(c *pgx.Conn) error {
-		n, err = countStatements(ctx, c)
-		counter = "pg_stat_statements"
-		if err == nil {
-			return nil
-		}
-		counter = "transactions of pg_stat_database, because pg_stat_statements is not to be had"
-		return c.QueryRow(ctx, `SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()`).Scan(&n)
-	})
-	return n, counter, err
-}
-
-func countStatements(ctx context.Context, c *pgx.Conn) (n int64, err error) {
-	if _, err := c.Exec(ctx, `CREATE EXTENSION IF NOT EXISTS pg_stat_statements`); err != nil {
-		return 0, err
-	}
-	err = c.QueryRow(ctx, `SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements
-		WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-		AND query NOT LIKE '%pg_stat_statements%'`).Scan(&n)
-	return n, err
-}
-
-func (d *postgresDatabase) drop(ctx context.Context) error {
-	err := withConn(ctx, d.serverURL, func(c *pgx.Conn) error {
-		_, err := c.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{d.name}.Sanitize()+" WITH (FORCE)")
+func (p *postgres) Drop(ctx context.Context) error {
+	err := withConn(ctx, p.serverURL, func(c *pgx.Conn) error {
+		_, err := c.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{p.name}.Sanitize()+" WITH (FORCE)")
 		return err
 	})
 	if err != nil {
-		return errors.Join(err, fmt.Errorf("the database %s is still there", d.name))
+		return errors.Join(err, fmt.Errorf("the database %s is still there", p.name))
 	}
 	return nil
 }
