@@ -28,7 +28,7 @@ func TestPresence_RegistersGivesSignsOfLifeAndSignsOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
 		r := idleOn(f, config())
-		pass(59 * time.Second)
+		pass(60 * time.Second)
 		r.stopClean(t)
 		if got, want := f.registered(), "register 1m0s, heartbeat, heartbeat, heartbeat, dead shutdown"; got != want {
 			t.Errorf("the registry heard %q, want %q", got, want)
@@ -59,7 +59,7 @@ func TestPresence_ForgottenWorkersRegisterAgain(t *testing.T) {
 		f := newFake()
 		f.onHeartbeat = func() (ff.HeartbeatResult, error) { return ff.HeartbeatResult{}, nil }
 		r := idleOn(f, config())
-		pass(21 * time.Second)
+		pass(20 * time.Second)
 		r.stopClean(t)
 		if got, want := f.registered(), "register 1m0s, heartbeat, register 1m0s, dead shutdown"; got != want {
 			t.Errorf("the registry heard %q, want %q", got, want)
