@@ -133,6 +133,7 @@ const (
 // Claimed is one execution handed to a worker, with the fence its later calls must present.
 type Claimed struct {
 	ExecutionID ExecutionID
+	FlowID      FlowID // unset outside flows
 	Fence       Fence
 	// The worker that holds the lease.
 	WorkerID         WorkerID
@@ -200,6 +201,10 @@ const (
 	SourceWorker           Source = "worker"
 	SourceFlowCascade      Source = "flow_cascade"
 	SourceSystemTimeout    Source = "system_timeout"
+	// Those of the engine itself.
+	SourceEngine           Source = "engine" // a sibling that is not needed any more
+	SourceCancelFlow       Source = "cancel_flow"
+	SourceCancelFlowHeader Source = "cancel_flow_header"
 )
 
 // Complete ends an execution with success.

@@ -65,6 +65,16 @@ const (
 	CodeExecutionNotTerminal Code = "execution_not_terminal"
 	CodeMaxReplaysExhausted  Code = "max_replays_exhausted"
 
+	CodeFlowNotFound            Code = "flow_not_found"
+	CodeInvalidDependency       Code = "invalid_dependency"
+	CodeStaleGraphRevision      Code = "stale_graph_revision"
+	CodeCycleDetected           Code = "cycle_detected"
+	CodeSelfReferencingEdge     Code = "self_referencing_edge"
+	CodeDependencyAlreadyExists Code = "dependency_already_exists"
+	CodeExecutionAlreadyInFlow  Code = "execution_already_in_flow"
+	CodeFlowAlreadyTerminal     Code = "flow_already_terminal"
+	CodeExecutionNotInFlow      Code = "execution_not_in_flow"
+
 	CodeBug               Code = "bug"
 	CodeUnavailable       Code = "unavailable"
 	CodeResourceExhausted Code = "resource_exhausted"
@@ -105,6 +115,16 @@ var codes = map[Code]CodeInfo{
 	CodeLeaseRevoked:         {FamilyState, ClassTerminal, http.StatusConflict},
 	CodeExecutionNotTerminal: {FamilyState, ClassTerminal, http.StatusConflict},
 	CodeMaxReplaysExhausted:  {FamilyState, ClassTerminal, http.StatusConflict},
+
+	CodeFlowNotFound:            {FamilyNotFound, ClassTerminal, http.StatusNotFound},
+	CodeInvalidDependency:       {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeStaleGraphRevision:      {FamilyContention, ClassRetryable, http.StatusConflict},
+	CodeCycleDetected:           {FamilyConflict, ClassTerminal, http.StatusConflict},
+	CodeSelfReferencingEdge:     {FamilyConflict, ClassTerminal, http.StatusConflict},
+	CodeDependencyAlreadyExists: {FamilyConflict, ClassTerminal, http.StatusConflict},
+	CodeExecutionAlreadyInFlow:  {FamilyConflict, ClassTerminal, http.StatusConflict},
+	CodeFlowAlreadyTerminal:     {FamilyState, ClassTerminal, http.StatusConflict},
+	CodeExecutionNotInFlow:      {FamilyState, ClassTerminal, http.StatusConflict},
 
 	CodeBug:               {FamilyBug, ClassBug, http.StatusInternalServerError},
 	CodeUnavailable:       {FamilyUnavailable, ClassRetryable, http.StatusServiceUnavailable},
@@ -193,6 +213,16 @@ var (
 	ErrLeaseRevoked         = &Error{Code: CodeLeaseRevoked}
 	ErrExecutionNotTerminal = &Error{Code: CodeExecutionNotTerminal}
 	ErrMaxReplaysExhausted  = &Error{Code: CodeMaxReplaysExhausted}
+
+	ErrFlowNotFound            = &Error{Code: CodeFlowNotFound}
+	ErrInvalidDependency       = &Error{Code: CodeInvalidDependency}
+	ErrStaleGraphRevision      = &Error{Code: CodeStaleGraphRevision}
+	ErrCycleDetected           = &Error{Code: CodeCycleDetected}
+	ErrSelfReferencingEdge     = &Error{Code: CodeSelfReferencingEdge}
+	ErrDependencyAlreadyExists = &Error{Code: CodeDependencyAlreadyExists}
+	ErrExecutionAlreadyInFlow  = &Error{Code: CodeExecutionAlreadyInFlow}
+	ErrFlowAlreadyTerminal     = &Error{Code: CodeFlowAlreadyTerminal}
+	ErrExecutionNotInFlow      = &Error{Code: CodeExecutionNotInFlow}
 
 	ErrBug               = &Error{Code: CodeBug}
 	ErrUnavailable       = &Error{Code: CodeUnavailable}

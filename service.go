@@ -12,6 +12,7 @@ type Service interface {
 	Executions
 	Workers
 	Operator
+	Flows
 	Lanes
 	Registry
 	Handles
@@ -96,6 +97,50 @@ type Operator interface {
 	// Unblock lets a blocked execution go on where it was. It fails with [ErrExecutionNotEligible] unless the execution is
 	// blocked for the expected reason.
 	Unblock(ctx context.Context, cmd Unblock) error
+}
+
+// Flows builds graphs of executions and controls them (chapters 20 and 30). A flow and its members live on one partition;
+// a flow that ended takes no members and edges: [ErrFlowAlreadyTerminal]. All calls but reads, CreateFlow, SubmitFlow and
+// AckCancelMember fail with [ErrFlowNotFound] when there is no such flow.
+type Flows interface {
+	// SubmitFlow creates a flow with its members and edges in one commit. The plan is checked as a whole first:
+	// [ErrInvalidInput] for an unknown or duplicate node, [ErrCycleDetected]. Members start as soon as what they depend on
+	// has ended. Repeating it with the same FlowID changes nothing.
+	SubmitFlow(ctx context.Context, plan FlowPlan) (FlowID, error)
+	// CreateFlow creates an empty flow; one that exists stays as it is.
+	CreateFlow(ctx context.Context, cmd CreateFlow) (CreateFlowResult, error)
+	// AddMember adds an execution. It fails with [ErrExecutionNotFound], [ErrExecutionAlreadyInFlow], and
+	// [ErrExecutionNotActive] for one that has ended. A repeat changes nothing.
+	AddMember(ctx context.Context, cmd AddMember) (AddMemberResult, error)
+	// StageEdge records a dependency. It fails with [ErrSelfReferencingEdge], [ErrDependencyAlreadyExists] (the edge id is
+	// used, Attrs say by what), [ErrStaleGraphRevision], [ErrExecutionNotInFlow], [ErrCycleDetected], and
+	// [ErrExecutionNotActive] when the downstream has ended or its edges are decided.
+	StageEdge(ctx context.Context, cmd StageEdge) (StageEdgeResult, error)
+	// ApplyEdge makes a staged edge hold its downstream back from now on, whatever it does at the moment. An upstream that
+	// has ended counts at once. It fails with [ErrInvalidDependency] when there is no such edge.
+	ApplyEdge(ctx context.Context, cmd ApplyEdge) (ApplyEdgeResult, error)
+	// SetGroupPolicy reports whether it changed something. It fails with [ErrInvalidInput] once an edge is staged.
+	SetGroupPolicy(ctx context.Context, cmd SetGroupPolicy) (bool, error)
+	// WaitChildren ends the call of a handler until children have ended. It takes a fence like the calls of [Workers].
+	WaitChildren(ctx context.Context, cmd WaitChildren) error
+
+	// CancelFlow ends a flow, and members as the policy says.
+	CancelFlow(ctx context.Context, cmd CancelFlow) (CancelFlowResult, error)
+	// CancelFlowHeader is CancelFlow in two stages; the second is AckCancelMember for each member.
+	CancelFlowHeader(ctx context.Context, cmd CancelFlowHeader) (CancelFlowHeaderResult, error)
+	// AckCancelMember succeeds for anything, known or not.
+	AckCancelMember(ctx context.Context, cmd AckCancelMember) error
+
+	// DescribeFlow tells the state of a flow. Counting its members costs time in proportion to their number.
+	DescribeFlow(ctx context.Context, id FlowID) (FlowSnapshot, error)
+	// WaitFlow waits up to wait, 0 to [MaxClaimWait], until all members have ended, and tells the flow's summary.
+	WaitFlow(ctx context.Context, id FlowID, wait time.Duration) (FlowSummary, error)
+	// ListFlows lists flows.
+	ListFlows(ctx context.Context, q ListFlows) (Page[FlowSummary], error)
+	// ListNodes lists members; none for an unknown flow.
+	ListNodes(ctx context.Context, q ListNodes) (Page[NodeSnapshot], error)
+	// ListEdges lists edges from or to a member; none for an unknown one.
+	ListEdges(ctx context.Context, q ListEdges) (Page[EdgeSnapshot], error)
 }
 
 // Lanes sets up lanes and tells about them (chapter 10, section 5). A lane exists from the first submission to it, or from

@@ -17,6 +17,7 @@ import (
 	"github.com/flowfabric/flowfabric/internal/ops"
 	"github.com/flowfabric/flowfabric/internal/sched"
 	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
 )
 
 // Config of an [Engine]. The zero value is the default of every field.
@@ -217,6 +218,19 @@ func (e *Engine) committed(u *store.Unit) {
 			e.finished.note(rec.ID)
 		}
 	}
+	if u.DueAt != 0 {
+		e.due.Hint(u.DueAt)
+	}
+	for _, rec := range u.Records {
+		if f, ok := rec.(*record.Flow); ok && f.EndedCount >= f.NodeCount {
+			e.finished.note(flowWaiter(f.FlowID))
+		}
+	}
+}
+
+// flowWaiter stands for a flow among the executions whose end callers wait for.
+func flowWaiter(id flowfabric.FlowID) flowfabric.ExecutionID {
+	return flowfabric.ExecutionIDFrom(0, [16]byte(id))
 }
 
 // do commits operations and returns the first one's outcome.
@@ -231,6 +245,9 @@ func (e *Engine) do(ctx context.Context, op *ops.Op) error {
 // store's guard finds out if that is stale.
 func (e *Engine) doHeld(ctx context.Context, id flowfabric.ExecutionID, op *ops.Op) error {
 	op.Assume = e.held.lookup
+	if rec, known := e.held.lookup(id); known && rec != nil {
+		op.Prefetch(rec)
+	}
 	err := e.do(ctx, op)
 	if err != nil {
 		e.held.forget(id)

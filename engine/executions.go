@@ -147,9 +147,19 @@ func (e *Engine) Result(ctx context.Context, id flowfabric.ExecutionID) (flowfab
 
 // Wait implements [flowfabric.Executions]. An end that another process commits is noticed within a second.
 func (e *Engine) Wait(ctx context.Context, id flowfabric.ExecutionID, wait time.Duration) (flowfabric.Result, error) {
+	return waitFor(ctx, e, "wait", id, wait, func() (flowfabric.Result, bool, error) {
+		r, err := e.Result(ctx, id)
+		return r, r.Outcome != flowfabric.OutcomeNone, err
+	})
+}
+
+// waitFor asks again and again, and when this engine commits the end of id, until done or for as long as wait.
+func waitFor[T any](
+	ctx context.Context, e *Engine, op string, id flowfabric.ExecutionID, wait time.Duration, ask func() (answer T, done bool, err error),
+) (answer T, err error) {
 	if wait < 0 || wait > flowfabric.MaxClaimWait {
-		return flowfabric.Result{}, &flowfabric.Error{
-			Code: flowfabric.CodeInvalidInput, Op: "wait", Detail: fmt.Sprintf("wait is %s; it must be between 0 and %s", wait, flowfabric.MaxClaimWait),
+		return answer, &flowfabric.Error{
+			Code: flowfabric.CodeInvalidInput, Op: op, Detail: fmt.Sprintf("wait is %s; it must be between 0 and %s", wait, flowfabric.MaxClaimWait),
 		}
 	}
 	const longest = time.Second
@@ -157,25 +167,26 @@ func (e *Engine) Wait(ctx context.Context, id flowfabric.ExecutionID, wait time.
 	deadline := e.clock.Now().Add(wait)
 	for {
 		ended, stop := e.finished.watch(id)
-		r, err := e.Result(ctx, id)
+		answer, done, err := ask()
 		left := deadline.Sub(e.clock.Now())
-		if err != nil || r.Outcome != flowfabric.OutcomeNone || left <= 0 {
+		if err != nil || done || left <= 0 {
 			stop()
-			return r, err
+			return answer, err
 		}
 		t := e.clock.NewTimer(min(pause, left))
 		select {
 		case <-ended:
 		case <-t.C:
 		case <-ctx.Done():
-			err = &flowfabric.Error{Code: flowfabric.CodeTimeout, Op: "wait", Err: context.Cause(ctx)}
+			err = &flowfabric.Error{Code: flowfabric.CodeTimeout, Op: op, Err: context.Cause(ctx)}
 		case <-e.closing:
-			err = closed("wait")
+			err = closed(op)
 		}
 		t.Stop()
 		stop()
 		if err != nil {
-			return flowfabric.Result{}, err
+			var none T
+			return none, err
 		}
 		pause = min(2*pause, longest)
 	}

@@ -54,6 +54,7 @@ func Run(t *testing.T, h Harness) {
 		{name: "Operator", tests: operatorTests},
 		{name: "OperatorClaim", tests: operatorClaimTests},
 		{name: "Block", tests: blockTests},
+		{name: "Flow", tests: flowTests},
 		{name: "Timeout", tests: timeoutTests},
 		{name: "Keep", tests: keepTests},
 		{name: "List", tests: listTests},

@@ -15,11 +15,13 @@ type Batch struct {
 	attempts    map[record.AttemptKey]*entry[record.Attempt]
 	idempotency map[record.IdempotencyKey]*entry[record.Idempotency]
 	keyed       keyedRecords
+	graph       graph
 	slots       slotCounts
 	routes      map[flowfabric.LaneID][]*record.Route
 	newRoutes   []*record.Route
 	events      []record.Event
 	nextDue     flowfabric.Timestamp
+	scouts      int // how often units were run ahead of their turn
 }
 
 // entry is a record of the batch: as it was stored, and as it is now.
@@ -131,6 +133,11 @@ func (b *Batch) merge(st *unitState) {
 		put(b.idempotency, r.Key, r)
 	}
 	b.keyed.merge(st)
+	for _, r := range st.keyed {
+		if e, ok := r.(*record.Edge); ok {
+			b.graph.note(e)
+		}
+	}
 	b.newRoutes = append(b.newRoutes, st.routes...)
 	b.events = append(b.events, st.events...)
 }

@@ -18,6 +18,8 @@ type Catalog interface {
 	Leases(ctx context.Context, q LeaseQuery) ([]*record.Execution, error)
 	// CountLane counts a lane's index entries, each kind up to most. OldestAt is of those counted.
 	CountLane(ctx context.Context, lane flowfabric.LaneID, most int) (LaneCount, error)
+	// CountMembers counts the executions of a flow by public state.
+	CountMembers(ctx context.Context, flow record.FlowKey) (map[flowfabric.PublicState]int, error)
 	// Records returns the records of a keyed family in order of their keys, as Key.Parts orders them: bytewise. Of copies
 	// on several shards, whose keys differ in their partition alone, it returns one.
 	Records(ctx context.Context, q RecordQuery) ([]record.Keyed, error)

@@ -47,8 +47,8 @@ func executeOnce(ctx context.Context, units []*Unit, begin func(context.Context)
 		}
 	}
 	b.SetNow(s.Now())
-	for i, u := range units {
-		if err := b.run(ctx, s, u, states[i]); err != nil {
+	for i := range units {
+		if err := b.run(ctx, s, units[i:], states[i:]); err != nil {
 			return err
 		}
 	}
@@ -63,6 +63,7 @@ func executeOnce(ctx context.Context, units []*Unit, begin func(context.Context)
 		for j, e := range u.Wrote {
 			u.Wrote[j] = b.executions[e.ID].current // a later unit may have written it again
 		}
+		u.Records, u.DueAt = states[i].records(), states[i].dueAt()
 	}
 	return nil
 }
@@ -87,14 +88,15 @@ func (b *Batch) remaining(u *Unit) Reads {
 	return r
 }
 
-// run decides one unit. The error it returns is the batch's; the unit's own goes to u.Err.
-func (b *Batch) run(ctx context.Context, s Session, u *Unit, st *unitState) error {
-	const maxRounds = 100
+// run decides the first of the units that are left. The error it returns is the batch's; the unit's own goes to its Err.
+func (b *Batch) run(ctx context.Context, s Session, units []*Unit, states []*unitState) error {
+	const maxRounds = 20_000 // a search through a graph asks once for each step
+	u, st := units[0], states[0]
 	for range maxRounds {
 		st.reset()
 		u.Err = u.Decide(&Tx{batch: b, unit: st})
 		if more, ok := asNeed(u.Err); ok {
-			if err := s.Load(ctx, b, []*Load{{Reads: more, unit: st}}); err != nil {
+			if err := s.Load(ctx, b, append(b.scout(more, units[1:], states[1:]), &Load{Reads: more, unit: st})); err != nil {
 				return err
 			}
 			continue
@@ -114,6 +116,61 @@ func (b *Batch) run(ctx context.Context, s Session, u *Unit, st *unitState) erro
 		return nil
 	}
 	return fmt.Errorf("store: a unit asked for more records %d times", maxRounds)
+}
+
+// maxScouts bounds how often the units of a batch are run ahead of their turn.
+const maxScouts = 8
+
+// scout runs the units behind one that needs more, to find out what they will need, so that all of it is loaded in one
+// round trip. What they decide is dropped: their turn comes. Queries that take something are left to the unit's turn.
+func (b *Batch) scout(more Reads, units []*Unit, states []*unitState) []*Load {
+	if b.scouts >= maxScouts || !more.scoutable() {
+		return nil
+	}
+	b.scouts++
+	var loads []*Load
+	for i, u := range units {
+		if next, ok := asNeed(u.Decide(&Tx{batch: b, unit: states[i]})); ok && next.scoutable() {
+			loads = append(loads, &Load{Reads: next, unit: states[i]})
+		}
+		states[i].reset()
+	}
+	return loads
+}
+
+// scoutable reports whether the answer to r is the same whoever asks first.
+func (r *Reads) scoutable() bool {
+	return len(r.Claimable)+len(r.Due)+len(r.DueRecords)+len(r.Slots)+len(r.AttemptsOf)+len(r.ReadyRoutes)+len(r.Routes) == 0
+}
+
+// records are the keyed records a unit has written, without those it has deleted.
+func (st *unitState) records() []record.Keyed {
+	var list []record.Keyed
+	for _, r := range st.keyed {
+		if r != nil {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// dueAt is the earliest due time among the keyed records a unit has written, 0 for none.
+func (st *unitState) dueAt() flowfabric.Timestamp {
+	var earliest flowfabric.Timestamp
+	note := func(r record.Keyed) {
+		if at := r.DueTime(); at != 0 && (earliest == 0 || at < earliest) {
+			earliest = at
+		}
+	}
+	for _, r := range st.keyed {
+		if r != nil {
+			note(r)
+		}
+	}
+	for _, r := range st.registered {
+		note(r)
+	}
+	return earliest
 }
 
 func (st *unitState) reset() {
@@ -143,7 +200,7 @@ func (b *Batch) settle(ids []flowfabric.ExecutionID) {
 
 func (r *Reads) empty() bool {
 	return len(r.Executions)+len(r.Attempts)+len(r.Idempotency)+len(r.AttemptsOf)+len(r.Claimable)+len(r.Due)+len(r.Routes)+
-		len(r.Records)+len(r.Slots)+len(r.DueRecords)+len(r.ReadyRoutes) == 0 && !r.NextDue
+		len(r.Records)+len(r.Edges)+len(r.Members)+len(r.Slots)+len(r.DueRecords)+len(r.ReadyRoutes) == 0 && !r.NextDue
 }
 
 // ViewWith answers a [Store.View] over a session.

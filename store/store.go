@@ -72,6 +72,10 @@ type Unit struct {
 	Err error
 	// Wrote are the executions the unit wrote, set by Apply after the commit, with their new versions.
 	Wrote []*record.Execution
+	// Records are the keyed records the unit wrote, set by Apply after the commit.
+	Records []record.Keyed
+	// DueAt is the earliest due time among the keyed records the unit wrote, 0 for none, set by Apply after the commit.
+	DueAt flowfabric.Timestamp
 }
 
 // Reads names what to load. All of it is loaded as of one instant per round; a store that cannot promise that reads
@@ -81,6 +85,8 @@ type Reads struct {
 	Records     []record.Key        // of keyed families
 	Slots       []flowfabric.LaneID // how many slots of the lane are taken on the shard
 	DueRecords  []DueRecordsQuery   // records of keyed families whose due time has come
+	Edges       []EdgesQuery
+	Members     []MembersQuery
 	Attempts    []record.AttemptKey
 	Idempotency []record.IdempotencyKey
 	AttemptsOf  []AttemptsQuery
@@ -123,6 +129,23 @@ type AttemptsQuery struct {
 	ExecutionID flowfabric.ExecutionID
 	From        int
 	Limit       int
+}
+
+// EdgesQuery asks for edges of a flow that touch a member, in ascending order of edge id (bytes). Nothing is taken. It
+// is comparable, and the answer belongs to the query, not to a unit.
+type EdgesQuery struct {
+	Flow     record.FlowKey
+	Of       flowfabric.ExecutionID
+	Incoming bool // edges that lead to Of; else those that lead from it
+	After    flowfabric.EdgeID
+	Limit    int // 1 to 10,000
+}
+
+// MembersQuery asks for the ids of the executions of a flow, in ascending order of UUID (bytes). As with an [EdgesQuery].
+type MembersQuery struct {
+	Flow  record.FlowKey
+	After flowfabric.ExecutionID
+	Limit int // 1 to 10,000
 }
 
 // Clock tells the storage time. Stores take one for tests; by default each has its own.

@@ -174,6 +174,12 @@ type needError struct{ reads Reads }
 
 func (*needError) Error() string { return "store: the unit needs more records" }
 
+// IsNeed reports whether err is what [Tx.Need] returned.
+func IsNeed(err error) bool {
+	_, ok := asNeed(err)
+	return ok
+}
+
 func asNeed(err error) (Reads, bool) {
 	if n, ok := errors.AsType[*needError](err); ok {
 		return n.reads, true

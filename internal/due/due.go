@@ -140,8 +140,9 @@ func (l *Loop) drain(ctx context.Context, at flowfabric.Partition, order uint64)
 			break
 		}
 	}
-	if total > 0 {
-		return total, nil // the next step comes at once and finds the workers, if that was not all
+	n, err := l.flows(ctx, at, order)
+	if total += n; err != nil || total > 0 {
+		return total, err // the next step comes at once and finds the workers, if that was not all
 	}
 	return l.sweep(ctx, at, order)
 }

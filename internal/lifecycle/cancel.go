@@ -11,7 +11,8 @@ import (
 // first reason and the first canceller stay. att is the stored record of the current attempt, if there is one.
 //
 // A holder that cancels its own execution (source worker) ends it in phase terminal with its epoch unchanged; anybody
-// else's cancel ends it in phase cancelled and raises the epoch of a lease it breaks.
+// else's cancel ends it in phase cancelled, the engine's own of a sibling that is not needed in phase terminal, and raises
+// the epoch of a lease it breaks.
 func Cancel(e *record.Execution, att *record.Attempt, cmd *ff.Cancel, now ff.Timestamp) (Change, error) {
 	if e.State.Finished() {
 		if e.State.Outcome == ff.OutcomeCancelled {
@@ -26,6 +27,9 @@ func Cancel(e *record.Execution, att *record.Attempt, cmd *ff.Cancel, now ff.Tim
 		}
 	}
 	on := OnCancel
+	if cmd.Source == ff.SourceEngine {
+		on = OnSiblingCancel
+	}
 	if e.State.Ownership == ff.Leased && cmd.Source == ff.SourceWorker {
 		on = OnWorkerCancel
 	}
@@ -59,5 +63,10 @@ func Cancel(e *record.Execution, att *record.Attempt, cmd *ff.Cancel, now ff.Tim
 
 // privileged sources need no fence.
 func privileged(s ff.Source) bool {
-	return s == ff.SourceOperatorOverride || s == ff.SourceFlowCascade || s == ff.SourceSystemTimeout
+	switch s {
+	case ff.SourceOperatorOverride, ff.SourceFlowCascade, ff.SourceSystemTimeout, ff.SourceEngine, ff.SourceCancelFlow, ff.SourceCancelFlowHeader:
+		return true
+	default:
+		return false
+	}
 }

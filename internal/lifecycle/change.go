@@ -25,6 +25,7 @@ func transition(e *record.Execution, on Trigger, now ff.Timestamp) (*record.Exec
 	n := *e
 	n.State = to
 	n.BlockingDetail = ""
+	holdBack(&n)
 	n.LastTransitionAt, n.LastMutationAt = now, now
 	return &n, nil
 }
@@ -34,7 +35,7 @@ func transition(e *record.Execution, on Trigger, now ff.Timestamp) (*record.Exec
 func settle(e *record.Execution, now ff.Timestamp) {
 	e.Public = PublicState(e.State)
 	s := SituationOf(e.State)
-	e.Ready = s != nil && s.claimable
+	e.Ready = s != nil && s.claimable && !e.AwaitsUpstream
 	e.Boost, e.DueAt = aging(e, now)
 	if e.State.Ownership == ff.Leased {
 		e.DueAt = earliest(e.DueAt, e.LeaseExpiresAt, e.AttemptEndsAt)
@@ -157,6 +158,7 @@ func AttemptOpen(e *record.Execution) bool {
 func end(e *record.Execution, now ff.Timestamp) {
 	clearLease(e)
 	e.AttemptLeftMS, e.DelayUntil, e.LeaseRevokeReason = 0, 0, ""
+	e.AwaitsUpstream = false
 	e.CompletedAt = now
 }
 

@@ -26,7 +26,7 @@ func Claimable(e *record.Execution, capabilities []string, now ff.Timestamp) boo
 
 func claimableByAnyone(e *record.Execution, now ff.Timestamp) bool {
 	s := SituationOf(e.State)
-	return s != nil && s.claimable && !overdue(e, now)
+	return s != nil && s.claimable && !e.AwaitsUpstream && !overdue(e, now)
 }
 
 // Covers reports whether every required token is offered. Both are sorted.

@@ -3,6 +3,8 @@ package lifecycle
 import (
 	"encoding/json"
 
+	"github.com/google/uuid"
+
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/store/record"
 )
@@ -25,6 +27,7 @@ const (
 	eventClaimed         = "claimed"
 	eventBlocked         = "blocked"
 	eventUnblocked       = "unblocked"
+	eventFlowCancel      = "flow_cancel_requested"
 )
 
 // instanceTag is the tag that event filters know.
@@ -73,4 +76,16 @@ func operatorEvent(e *record.Execution, typ string, details map[string]any, now 
 	}
 	ev.Details, _ = json.Marshal(details) // numbers and strings only: cannot fail
 	return ev
+}
+
+// FlowCancelled reports the cancel of a flow; members is how many executions it ends. The subject is the flow.
+func FlowCancelled(f *record.Flow, members int, actor string, now ff.Timestamp) record.Event {
+	subject := &record.Execution{
+		ID: ff.ExecutionIDFrom(f.Home.Index, uuid.UUID(f.FlowID)), FlowID: f.FlowID, Namespace: f.Namespace, Tags: f.Tags,
+	}
+	reason, _ := json.Marshal(*f.CancelReason) // a text: cannot fail. An empty one is told, too
+	return operatorEvent(subject, eventFlowCancel, map[string]any{
+		"flow_id": f.FlowID.String(), "cancellation_policy": string(f.CancellationPolicy), "member_count": members, "actor": actor,
+		"reason": json.RawMessage(reason),
+	}, now)
 }

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"fmt"
+	"maps"
 
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/store/record"
@@ -27,20 +28,26 @@ func ChangePriority(e *record.Execution, cmd *ff.ChangePriority, now ff.Timestam
 		ff.ChangePriorityResult{ExecutionID: e.ID, OldPriority: e.Priority, NewPriority: n.Priority}, nil
 }
 
-// Replay makes a finished execution runnable again (chapter 30, section 30.4, normal branch). The attempt index is kept:
-// the current attempt, att if it is stored, is cleared in place and the next claim continues it under a new epoch. The
-// counters of the policy's limits start afresh.
-func Replay(e *record.Execution, att *record.Attempt, cmd *ff.Replay, now ff.Timestamp) (Change, error) {
+// Replay makes a finished execution runnable again (chapter 30, section 30.4). The attempt index is kept: the current
+// attempt, att if it is stored, is cleared in place and the next claim continues it under a new epoch. The counters of the
+// policy's limits start afresh. A [SkippedMember] waits for its upstreams again; groups says how many groups of edges were
+// re-opened for it.
+func Replay(e *record.Execution, att *record.Attempt, groups int, cmd *ff.Replay, now ff.Timestamp) (Change, error) {
 	if !e.State.Finished() {
 		return Change{}, &ff.Error{Code: ff.CodeExecutionNotTerminal, Detail: fmt.Sprintf("the execution is %s; only a finished one can be replayed", e.State.Phase)}
 	}
 	if limit := e.Policy.MaxReplaysOrDefault(); uint64(e.ReplayCount) >= uint64(limit) {
 		return Change{}, &ff.Error{Code: ff.CodeMaxReplaysExhausted, Detail: fmt.Sprintf("it was replayed %d times; the policy allows %d", e.ReplayCount, limit)}
 	}
-	n, err := transition(e, OnReplay, now)
+	on, branch := OnReplay, map[string]any{"branch": "normal"}
+	if SkippedMember(e, att) {
+		on, branch = OnReplaySkipped, map[string]any{"branch": "skipped_flow_member", "groups_reset": groups}
+	}
+	n, err := transition(e, on, now)
 	if err != nil {
 		return Change{}, err
 	}
+	n.AwaitsUpstream = on == OnReplaySkipped
 	var ch Change
 	n.Epoch++
 	if att != nil {
@@ -61,11 +68,13 @@ func Replay(e *record.Execution, att *record.Attempt, cmd *ff.Replay, now ff.Tim
 	n.LastOperatorAt = now
 	settle(n, now)
 	ch.Execution = n
-	ch.Events = []record.Event{operatorEvent(n, eventReplayed, map[string]any{
-		"branch": "normal", "replay_count": n.ReplayCount, "actor": cmd.Actor, "reason": cmd.Reason,
+	details := map[string]any{
+		"replay_count": n.ReplayCount, "actor": cmd.Actor, "reason": cmd.Reason,
 		"previous_outcome": string(e.State.Outcome), "previous_completed_at_ms": int64(e.CompletedAt),
 		"previous_epoch": max(e.Epoch, n.Epoch-1), "previous_failure_reason": e.FailureReason,
-	}, now)}
+	}
+	maps.Copy(details, branch)
+	ch.Events = []record.Event{operatorEvent(n, eventReplayed, details, now)}
 	return ch, nil
 }
 

@@ -44,6 +44,15 @@ func Submit(cmd *ff.Submit, now ff.Timestamp) *record.Execution {
 	return e
 }
 
+// SubmitMember is [Submit] for a member of a flow that, if it awaits its upstreams, may not run before they are decided.
+func SubmitMember(cmd *ff.Submit, flow ff.FlowID, awaits bool, now ff.Timestamp) *record.Execution {
+	e := Submit(cmd, now)
+	e.FlowID, e.AwaitsUpstream = flow, awaits
+	holdBack(e)
+	settle(e, now)
+	return e
+}
+
 // RouteOf names the route of a sorted capability set: 0 for none, else FNV-1a 64 of the set joined by commas.
 func RouteOf(capabilities []string) int64 {
 	if len(capabilities) == 0 {

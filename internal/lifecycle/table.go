@@ -91,6 +91,7 @@ var Situations = []Situation{
 		Eligibility: one(ff.EligibilityNotApplicable), Reason: one(ff.ReasonNone), Outcome: one(ff.OutcomeSkipped),
 		AttemptState: one(ff.AttemptNone), Public: one(ff.PublicSkipped),
 	},
+	runnable(20, "retry behind upstreams", ff.BlockedByDependencies, ff.WaitingForChildren, ff.PendingRetryAttempt, ff.PublicWaitingChildren),
 }
 
 func runnable(row Row, name string, el ff.Eligibility, why ff.BlockingReason, at ff.AttemptState, pub ff.PublicState) Situation {
@@ -152,6 +153,7 @@ const (
 	OnRelease       Trigger = "release"
 	OnCancel        Trigger = "cancel"
 	OnWorkerCancel  Trigger = "cancel by the holder"
+	OnSiblingCancel Trigger = "not needed any more"
 	OnRevoke        Trigger = "revoke lease"
 	OnReplay        Trigger = "replay"
 
@@ -159,10 +161,20 @@ const (
 	OnExpire         Trigger = "deadline or attempt timeout"
 	OnUnblock        Trigger = "unblock"
 	OnUnblockDelayed Trigger = "unblock, delay is not over"
+
+	OnSubmitMember  Trigger = "submit behind upstreams"
+	OnAwait         Trigger = "upstreams were added"
+	OnSatisfied     Trigger = "upstreams satisfied"
+	OnSkip          Trigger = "upstreams impossible"
+	OnWaitChildren  Trigger = "wait for children"
+	OnReplaySkipped Trigger = "replay of a skipped member"
 )
 
 // OnBlock is the trigger of a block for a reason that [CanBlock].
 func OnBlock(reason ff.BlockingReason) Trigger { return Trigger("block, " + reason) }
+
+// An execution that awaits its upstreams is not made eligible by any trigger but [OnSatisfied]: where To says so, it is
+// blocked by its dependencies instead (chapter 20, W04).
 
 // Transition says that On leads from the situations From (none: the execution is new) to the vector To. Of several that
 // fit, the first counts.
@@ -185,7 +197,17 @@ var (
 	selfDelayed  = waiting(ff.NotEligibleUntilTime, ff.WaitingForDelay, ff.AttemptInterrupted)
 	mayContinue  = waiting(ff.EligibleNow, ff.WaitingForWorker, ff.AttemptInterrupted)
 	replayQueued = waiting(ff.EligibleNow, ff.WaitingForWorker, ff.PendingReplayAttempt)
+
+	newBehind    = behind(ff.PendingFirstAttempt)
+	retryBehind  = behind(ff.PendingRetryAttempt)
+	pausedBehind = behind(ff.AttemptInterrupted)
+	replayBehind = behind(ff.PendingReplayAttempt)
 )
+
+// behind is a vector of an execution that waits for others.
+func behind(at ff.AttemptState) ff.StateVector {
+	return waiting(ff.BlockedByDependencies, ff.WaitingForChildren, at)
+}
 
 func waiting(el ff.Eligibility, why ff.BlockingReason, at ff.AttemptState) ff.StateVector {
 	return ff.StateVector{Phase: ff.PhaseRunnable, Ownership: ff.Unowned, Eligibility: el, BlockingReason: why, Outcome: ff.OutcomeNone, AttemptState: at}
@@ -223,11 +245,26 @@ var Transitions = []Transition{
 	{On: OnRevoke, From: []Row{4}, To: mayContinue},
 	{On: OnExhausted, From: []Row{4}, To: blocked(ff.PausedByOperator, ff.PendingRetryAttempt)},
 	{On: OnCancel, From: []Row{1, 2, 3, 14}, Only: ff.PendingFirstAttempt, To: over(ff.PhaseCancelled, ff.OutcomeCancelled, ff.PendingFirstAttempt)},
-	{On: OnCancel, From: []Row{4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, To: over(ff.PhaseCancelled, ff.OutcomeCancelled, ff.AttemptTerminal)},
+	{On: OnCancel, From: []Row{4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20}, To: over(ff.PhaseCancelled, ff.OutcomeCancelled, ff.AttemptTerminal)},
+	{On: OnSiblingCancel, From: []Row{1, 2, 3, 14}, Only: ff.PendingFirstAttempt, To: over(ff.PhaseTerminal, ff.OutcomeCancelled, ff.PendingFirstAttempt)},
+	{On: OnSiblingCancel, From: []Row{4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20}, To: over(ff.PhaseTerminal, ff.OutcomeCancelled, ff.AttemptTerminal)},
 	{On: OnWorkerCancel, From: []Row{4}, To: over(ff.PhaseTerminal, ff.OutcomeCancelled, ff.AttemptTerminal)},
 	{On: OnExpire, From: []Row{1, 2, 3, 14}, Only: ff.PendingFirstAttempt, To: over(ff.PhaseTerminal, ff.OutcomeExpired, ff.PendingFirstAttempt)},
-	{On: OnExpire, From: []Row{4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, To: over(ff.PhaseTerminal, ff.OutcomeExpired, ff.AttemptTerminal)},
+	{On: OnExpire, From: []Row{4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20}, To: over(ff.PhaseTerminal, ff.OutcomeExpired, ff.AttemptTerminal)},
 	{On: OnReplay, From: []Row{17, 18, 19}, To: replayQueued},
+	{On: OnSubmitMember, To: newBehind},
+	{On: OnAwait, From: []Row{1}, To: newBehind},
+	{On: OnAwait, From: []Row{8}, To: retryBehind},
+	{On: OnAwait, From: []Row{10}, To: pausedBehind},
+	{On: OnAwait, From: []Row{15}, To: replayBehind},
+	{On: OnSatisfied, From: []Row{3}, To: newReady},
+	{On: OnSatisfied, From: []Row{20}, To: retryDue},
+	{On: OnSatisfied, From: []Row{11}, To: mayContinue},
+	{On: OnSatisfied, From: []Row{16}, To: replayQueued},
+	{On: OnSkip, From: []Row{1, 2, 3, 14}, Only: ff.PendingFirstAttempt, To: over(ff.PhaseTerminal, ff.OutcomeSkipped, ff.AttemptNone)},
+	{On: OnSkip, From: []Row{4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20}, To: over(ff.PhaseTerminal, ff.OutcomeSkipped, ff.AttemptTerminal)},
+	{On: OnWaitChildren, From: []Row{4}, To: pausedBehind},
+	{On: OnReplaySkipped, From: []Row{17, 18, 19}, To: replayBehind},
 	block(ff.WaitingForBudget),
 	block(ff.WaitingForQuota),
 	block(ff.WaitingForCapableWorker),

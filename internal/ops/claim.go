@@ -258,9 +258,9 @@ func (g *granter) grant(tx *store.Tx, e *record.Execution, slot bool) error {
 
 func claimed(e *record.Execution, by ff.Claim, resumed bool) ff.Claimed {
 	return ff.Claimed{
-		ExecutionID: e.ID,
-		Fence:       ff.Fence{LeaseID: e.LeaseID, Epoch: e.Epoch, AttemptID: e.AttemptID, AttemptIndex: e.AttemptIndex},
-		WorkerID:    e.WorkerID, WorkerInstanceID: e.WorkerInstanceID,
+		ExecutionID: e.ID, FlowID: e.FlowID,
+		Fence:    ff.Fence{LeaseID: e.LeaseID, Epoch: e.Epoch, AttemptID: e.AttemptID, AttemptIndex: e.AttemptIndex},
+		WorkerID: e.WorkerID, WorkerInstanceID: e.WorkerInstanceID,
 		Lane: e.Lane, Kind: e.Kind, Namespace: e.Namespace, Priority: e.Priority,
 		Payload: e.Payload, PayloadEncoding: e.PayloadEncoding, Tags: e.Tags,
 		AttemptType: e.AttemptType, Resumed: resumed, RetryCount: e.RetryCount,

@@ -44,10 +44,20 @@ func named(op string, err error) error {
 // rule decides on one execution. att is its current attempt as stored, if the operation asked for it.
 type rule func(e *record.Execution, att *record.Attempt, now ff.Timestamp) (lifecycle.Change, error)
 
-// onExecution is an operation on one execution. What time alone has done to the execution comes first, whether or not the
+// graphRule is a rule that also looks at what the execution depends on, and may return [store.Tx.Need].
+type graphRule func(tx *store.Tx, e *record.Execution, att *record.Attempt) (lifecycle.Change, error)
+
+// onExecution is an operation on one execution that needs to know nothing else.
+func (r Rules) onExecution(name string, id ff.ExecutionID, withAttempt bool, decide rule) *Op {
+	return r.onMember(name, id, withAttempt, func(tx *store.Tx, e *record.Execution, att *record.Attempt) (lifecycle.Change, error) {
+		return decide(e, att, tx.Now())
+	})
+}
+
+// onMember is an operation on one execution. What time alone has done to the execution comes first, whether or not the
 // due loop was there already, and is written even if the operation is then refused: so no answer depends on when the loop
 // looks (F5).
-func (r Rules) onExecution(name string, id ff.ExecutionID, withAttempt bool, decide rule) *Op {
+func (r Rules) onMember(name string, id ff.ExecutionID, withAttempt bool, decide graphRule) *Op {
 	op := &Op{name: name}
 	op.Unit = store.Unit{
 		Partition: id.Partition(),
@@ -76,32 +86,44 @@ func (r Rules) onExecution(name string, id ff.ExecutionID, withAttempt bool, dec
 					return err
 				}
 				if ch.Execution != nil {
-					r.finish(tx, ch)
+					if err := r.finish(tx, ch); err != nil {
+						return err
+					}
 					e, ticked = ch.Execution, true
 				}
 				if ch.Attempt != nil {
 					att = ch.Attempt
 				}
 			}
-			ch, err := decide(e, att, tx.Now())
-			if err != nil && ticked {
+			ch, err := decide(tx, e, att)
+			if err != nil && ticked && !store.IsNeed(err) {
 				op.refused = err
 				return nil
 			}
 			if err != nil {
 				return err
 			}
-			r.finish(tx, ch)
-			return nil
+			return r.finish(tx, ch)
 		},
 	}
 	return op
 }
 
-// finish writes a change that may end its execution.
-func (r Rules) finish(tx *store.Tx, ch lifecycle.Change) {
-	lifecycle.Retain(&ch, r.retention())
-	apply(tx, ch)
+// finish writes changes that may end their executions, and carries on what follows from that in the flows these are of.
+func (r Rules) finish(tx *store.Tx, changes ...lifecycle.Change) error {
+	var ended []*record.Execution
+	for _, ch := range changes {
+		if ch.Execution == nil {
+			continue
+		}
+		before := tx.Execution(ch.Execution.ID)
+		lifecycle.Retain(&ch, r.retention())
+		apply(tx, ch)
+		if !ch.Execution.FlowID.IsZero() && ch.Execution.State.Finished() && !before.State.Finished() {
+			ended = append(ended, ch.Execution)
+		}
+	}
+	return r.follow(tx, ended)
 }
 
 // apply writes a change.
@@ -125,3 +147,6 @@ func orderOf(id ff.ExecutionID) uint64 {
 	u := id.UUID()
 	return binary.BigEndian.Uint64(u[8:])
 }
+
+// orderOfFlow puts all operations on the members of a flow into one commit queue.
+func orderOfFlow(id ff.FlowID) uint64 { return binary.BigEndian.Uint64(id[8:]) }

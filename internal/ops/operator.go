@@ -4,7 +4,9 @@ import (
 	"maps"
 
 	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/graph"
 	"github.com/flowfabric/flowfabric/internal/lifecycle"
+	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
@@ -39,8 +41,12 @@ func (r Rules) Replay(cmd ff.Replay, out *ff.ReplayResult) (*Op, error) {
 	if err := r.checkReplay(&cmd); err != nil {
 		return nil, named("replay", err)
 	}
-	op := r.onExecution("replay", cmd.ExecutionID, true, func(e *record.Execution, att *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
-		ch, err := lifecycle.Replay(e, att, &cmd, now)
+	op := r.onMember("replay", cmd.ExecutionID, true, func(tx *store.Tx, e *record.Execution, att *record.Attempt) (lifecycle.Change, error) {
+		groups, err := reopen(tx, e, att)
+		if err != nil {
+			return lifecycle.Change{}, err
+		}
+		ch, err := lifecycle.Replay(e, att, groups, &cmd, tx.Now())
 		if err == nil {
 			*out = ff.ReplayResult{PublicState: ch.Execution.Public}
 		}
@@ -48,6 +54,31 @@ func (r Rules) Replay(cmd ff.Replay, out *ff.ReplayResult) (*Op, error) {
 	})
 	op.Once = true // every success counts as a replay
 	return op, nil
+}
+
+// reopen does for the replay of a member of a flow what its flow and its edges need, and returns how many groups of edges
+// it has re-opened. A flow that has no record is none of its business.
+func reopen(tx *store.Tx, e *record.Execution, att *record.Attempt) (groups int, err error) {
+	if e.FlowID.IsZero() || !e.State.Finished() {
+		return 0, nil
+	}
+	flow, group := flowKeyOf(e), groupKeyOf(flowKeyOf(e), e.ID)
+	if missing, any := tx.Missing(store.Reads{Records: []record.Key{flow, group}}); any {
+		return 0, tx.Need(missing)
+	}
+	if f := store.Get[*record.Flow](tx, flow); f != nil {
+		if f, err = graph.MemberReplayed(f, e.State.Outcome, tx.Now()); err != nil {
+			return 0, err
+		}
+		tx.Put(f)
+	}
+	g := store.Get[*record.Group](tx, group)
+	if g == nil || !lifecycle.SkippedMember(e, att) {
+		return 0, nil
+	}
+	tx.Put(graph.Reopen(g))
+	tx.Register(&record.Errand{ErrandKey: errandKey(e, record.Recount), EnqueuedAt: tx.Now()})
+	return 1, nil
 }
 
 // RevokeLease takes a lease away; out says what was done.

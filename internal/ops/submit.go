@@ -145,15 +145,20 @@ func (s *Submission) create(tx *store.Tx, r Rules, isKnown func(ff.LaneID, int64
 	}
 	e := lifecycle.Submit(&s.cmd, tx.Now())
 	tx.PutExecution(e)
+	r.register(tx, e, isKnown)
+	s.Result = ff.SubmitResult{ID: s.cmd.ID, Outcome: ff.Created}
+	if s.found { // it belongs to who mapped the key to it, and may be slower than this call
+		s.Result.Outcome = ff.Duplicate
+	}
+}
+
+// register tells the store of the lane and the route of a new execution, if it may not know them.
+func (r Rules) register(tx *store.Tx, e *record.Execution, isKnown func(ff.LaneID, int64) bool) {
 	if !isKnown(e.Lane, 0) {
 		tx.Register(r.newLane(e, tx.Now()))
 	}
 	if e.Route != 0 && !isKnown(e.Lane, e.Route) {
 		tx.PutRoute(&record.Route{Lane: e.Lane, ID: e.Route, Capabilities: e.Capabilities, Partition: e.ID.Partition()})
-	}
-	s.Result = ff.SubmitResult{ID: s.cmd.ID, Outcome: ff.Created}
-	if s.found { // it belongs to who mapped the key to it, and may be slower than this call
-		s.Result.Outcome = ff.Duplicate
 	}
 }
 

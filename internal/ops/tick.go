@@ -18,6 +18,7 @@ func (r Rules) Tick(shard ff.Partition, order uint64, limit int, handled *int) *
 			return tx.Need(store.Reads{Attempts: missing})
 		}
 		*handled = len(due)
+		changes := make([]lifecycle.Change, 0, len(due))
 		for _, e := range due {
 			var att *record.Attempt
 			if lifecycle.NeedsAttempt(e) {
@@ -27,9 +28,9 @@ func (r Rules) Tick(shard ff.Partition, order uint64, limit int, handled *int) *
 			if err != nil {
 				return err
 			}
-			r.finish(tx, ch)
+			changes = append(changes, ch)
 		}
-		return nil
+		return r.finish(tx, changes...)
 	}
 	return op
 }

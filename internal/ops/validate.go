@@ -169,9 +169,19 @@ func (r Rules) checkDelay(c *ff.Delay) error {
 func (r Rules) checkCancel(c *ff.Cancel) error {
 	c.Source = cmp.Or(c.Source, ff.SourceOperatorOverride)
 	return firstError(
-		r.checkID(c.ExecutionID), ff.ValidateText("reason", c.Reason, ff.MaxReasonBytes), checkSource(c.Source),
+		r.checkID(c.ExecutionID), ff.ValidateText("reason", c.Reason, ff.MaxReasonBytes), checkSource(c.Source), checkForeign(c.Source),
 		ff.ValidateText("actor", c.Actor, ff.MaxNameBytes),
 	)
+}
+
+// checkForeign refuses a caller who speaks for the engine.
+func checkForeign(s ff.Source) error {
+	switch s {
+	case ff.SourceEngine, ff.SourceCancelFlow, ff.SourceCancelFlowHeader:
+		return invalid("source", fmt.Sprintf("is %s, which only the engine is", s))
+	default:
+		return nil
+	}
 }
 
 func (r Rules) checkChangePriority(c *ff.ChangePriority) error {

@@ -74,18 +74,12 @@ func (t *Table[R]) Names(prefix string) string {
 	return strings.Join(names, ", ")
 }
 
-// ColumnSet is a set of columns of one table, by position. A table has at most 64.
-type ColumnSet uint64
-
-// Has reports whether column i is in the set.
-func (s ColumnSet) Has(i int) bool { return s&(1<<i) != 0 }
-
 // Changed returns the columns to update when a becomes b.
 func (t *Table[R]) Changed(a, b *R) ColumnSet {
 	var set ColumnSet
 	for i := range t.Columns {
 		if c := &t.Columns[i]; c.Changed != nil && c.Changed(a, b) {
-			set |= 1 << i
+			set.Add(i)
 		}
 	}
 	return set
@@ -189,6 +183,7 @@ func optionalBlob[R any](name string, field func(*R) *[]byte) Column[R] {
 				*field(r) = v.Blob()
 			}
 		},
+		// Cheap for the bytes of most updates, which are the same ones: only two of the same length and another place are looked at.
 		Changed: func(a, b *R) bool { return string(*field(a)) != string(*field(b)) },
 	}
 }

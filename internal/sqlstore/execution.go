@@ -25,8 +25,6 @@ var Executions = Table[execution]{Name: "ff_exec_core", Keys: 2, Columns: slices
 		optionalText("namespace", "", func(e *execution) *flowfabric.Namespace { return &e.Namespace }),
 		optionalText("execution_kind", "", func(e *execution) *string { return &e.Kind }),
 		optionalText("creator_identity", "", func(e *execution) *string { return &e.Creator }),
-		optionalBlob("payload", func(e *execution) *[]byte { return &e.Payload }),
-		optionalText("payload_encoding", "", func(e *execution) *string { return &e.PayloadEncoding }),
 		list("required_capabilities", List, func(e *execution) *[]string { return &e.Capabilities }),
 		integer("route", Int64, func(e *execution) *int64 { return &e.Route }),
 		jsonColumn("policy", func(e *execution) **flowfabric.Policy { return &e.Policy },
@@ -34,6 +32,8 @@ var Executions = Table[execution]{Name: "ff_exec_core", Keys: 2, Columns: slices
 		integer("created_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.CreatedAt }),
 	),
 	[]Column[execution]{
+		optionalBlob("payload", func(e *execution) *[]byte { return &e.Payload }),
+		optionalText("payload_encoding", "", func(e *execution) *string { return &e.PayloadEncoding }),
 		optionalUUID("flow_id", func(e *execution) *flowfabric.FlowID { return &e.FlowID }),
 		integer("version", Int64, func(e *execution) *int64 { return &e.Version }),
 		text("lifecycle_phase", func(e *execution) *flowfabric.Phase { return &e.State.Phase }),
@@ -52,6 +52,7 @@ var Executions = Table[execution]{Name: "ff_exec_core", Keys: 2, Columns: slices
 		optionalInteger("attempt_ends_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.AttemptEndsAt }),
 		optionalInteger("attempt_left_ms", Int64, func(e *execution) *int64 { return &e.AttemptLeftMS }),
 		optionalInteger("retain_until_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.RetainUntil }),
+		boolean("awaits_upstream", func(e *execution) *bool { return &e.AwaitsUpstream }),
 		boolean("slot", func(e *execution) *bool { return &e.Slot }),
 		updatable(
 			jsonColumn("tags", func(e *execution) *map[string]string { return &e.Tags },

@@ -17,6 +17,9 @@ type KeyedTable struct {
 	Table[record.Keyed]
 	// Due is the column that holds the due time, NULL for never; empty if no record of the family is ever due.
 	Due string
+	// Contended: many units write the same record at about the same time. A store that runs several at once makes a unit
+	// that reads one by its key wait for its turn, instead of finding out at its commit that it must start again.
+	Contended bool
 	// Blank returns a record of which only the key is set, so that a lookup can write the key's columns.
 	Blank func(record.Key) record.Keyed
 }
@@ -26,6 +29,20 @@ var Keyed = map[record.Family]*KeyedTable{
 	record.Lanes:   behind(lanes, "", func(k record.LaneKey) *record.Lane { return &record.Lane{LaneKey: k} }),
 	record.Workers: behind(workers, "expires_at_ms", func(k record.WorkerKey) *record.Worker { return &record.Worker{WorkerKey: k} }),
 	record.Secrets: behind(secrets, "", func(k record.SecretKey) *record.Secret { return &record.Secret{SecretKey: k} }),
+
+	record.Flows:    contended(behind(flows, "remove_at_ms", func(k record.FlowKey) *record.Flow { return &record.Flow{FlowKey: k} })),
+	record.Edges:    behind(edges, "", func(k record.EdgeKey) *record.Edge { return &record.Edge{EdgeKey: k} }),
+	record.Groups:   contended(behind(groups, "", func(k record.GroupKey) *record.Group { return &record.Group{GroupKey: k} })),
+	record.Errands:  contended(behind(errands, "enqueued_at_ms", func(k record.ErrandKey) *record.Errand { return &record.Errand{ErrandKey: k} })),
+	record.Backlogs: contended(behind(backlogs, "due_at_ms", func(k record.BacklogKey) *record.Backlog { return &record.Backlog{BacklogKey: k} })),
+	record.BacklogMembers: behind(backlogMembers, "", func(k record.BacklogMemberKey) *record.BacklogMember {
+		return &record.BacklogMember{BacklogMemberKey: k}
+	}),
+}
+
+func contended(t *KeyedTable) *KeyedTable {
+	t.Contended = true
+	return t
 }
 
 // behind puts the table of one type of record behind the interface. Reading the first column of a row makes its record.

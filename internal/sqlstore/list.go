@@ -28,16 +28,11 @@ func jsonColumn[R any, T any](name string, field func(*R) *T, isNull func(T) boo
 	return Column[R]{
 		Name: name, Kind: JSON,
 		Write: func(r *R, w Writer) {
-			v := *field(r)
-			if isNull(v) {
+			if v := *field(r); isNull(v) {
 				w.Null()
-				return
+			} else {
+				writeJSON(w, v)
 			}
-			b, err := json.Marshal(v)
-			if err != nil {
-				panic("sqlstore: column " + name + " holds what JSON cannot express: " + err.Error()) // validated on entry
-			}
-			w.Text(string(b))
 		},
 		Read: func(r *R, v Reader) {
 			if !v.IsNull() {
@@ -45,4 +40,13 @@ func jsonColumn[R any, T any](name string, field func(*R) *T, isNull func(T) boo
 			}
 		},
 	}
+}
+
+// writeJSON writes a value, which was validated on entry, as JSON.
+func writeJSON(w Writer, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("sqlstore: a record holds what JSON cannot express: " + err.Error())
+	}
+	w.Text(string(b))
 }

@@ -64,9 +64,10 @@ func sameVersion(x, y record.Keyed) bool {
 	return *x.VersionField() == *y.VersionField()
 }
 
-func (k *keyedRecords) write(ch *store.Changes) {
+func (k *keyedRecords) write(ch *store.Changes, g *graphs) {
 	for _, c := range ch.Records {
 		k.put(c.Key(), c.After)
+		g.note(c.Before, c.After)
 	}
 	for _, r := range ch.Registered {
 		if key := r.Key(); k.byKey[key] == nil {

@@ -60,6 +60,9 @@ func (s *session) Load(_ context.Context, b *store.Batch, reads []*store.Load) e
 		if err := s.loadRecords(b, l); err != nil {
 			return fmt.Errorf("memory: load: %w", err)
 		}
+		if err := s.loadGraph(b, &l.Reads); err != nil {
+			return fmt.Errorf("memory: load: %w", err)
+		}
 		s.loadQueries(b, l)
 	}
 	return nil

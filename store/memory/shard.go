@@ -23,6 +23,7 @@ type shard struct {
 	routes      map[flowfabric.LaneID][]*record.Route // in the order they were registered
 	events      [][]record.Event                      // of one batch after the other
 	keyed       keyedRecords
+	graphs      graphs
 	indexes
 }
 
@@ -34,6 +35,7 @@ func newShard() *shard {
 		expiries:    newTree(compareExpiries),
 		routes:      make(map[flowfabric.LaneID][]*record.Route),
 		keyed:       newKeyedRecords(),
+		graphs:      newGraphs(),
 		indexes:     newIndexes(),
 	}
 }
@@ -102,8 +104,11 @@ func (sh *shard) write(ch *store.Changes) {
 	if len(ch.Events) > 0 {
 		sh.events = append(sh.events, ch.Events)
 	}
-	sh.keyed.write(ch)
+	sh.keyed.write(ch, &sh.graphs)
 	sh.indexes.write(ch.Executions)
+	for _, c := range ch.Executions {
+		sh.graphs.join(c.Before, c.After)
+	}
 }
 
 func (sh *shard) writeAttempt(a *record.Attempt) {

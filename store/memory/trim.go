@@ -51,6 +51,7 @@ func (sh *shard) trimExecutions(now flowfabric.Timestamp, limit int) int {
 	for _, c := range gone {
 		delete(sh.executions, c.Before.ID)
 		delete(sh.attempts, c.Before.ID)
+		sh.graphs.join(c.Before, nil)
 	}
 	sh.indexes.write(gone)
 	return len(gone)

@@ -120,14 +120,14 @@ func sendGuarded[R any](t *trip, s *shapes, table *sqlstore.Table[R], changes []
 func sendUpdates[R any](t *trip, s *shapes, table *sqlstore.Table[R], byColumns map[sqlstore.ColumnSet][]*R) {
 	var others []*R
 	set := keyColumns(table)
-	for _, columns := range slices.Sorted(maps.Keys(byColumns)) {
+	for _, columns := range slices.SortedFunc(maps.Keys(byColumns), sqlstore.ColumnSet.Compare) {
 		rows := byColumns[columns]
 		if len(rows) >= manyRows {
-			sendRows(t, s, update, table, rows, columns|keyColumns(table))
+			sendRows(t, s, update, table, rows, columns.Union(keyColumns(table)))
 			continue
 		}
 		others = append(others, rows...)
-		set |= columns
+		set = set.Union(columns)
 	}
 	sendRows(t, s, update, table, others, set)
 }

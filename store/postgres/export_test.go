@@ -67,19 +67,16 @@ func addShapes[R any](texts map[string]string, t *sqlstore.Table[R], verbs ...ve
 	names := map[verb]string{insert: "insert", ensure: "ensure", replace: "replace", update: "update", remove: "remove", erase: "erase", check: "check"}
 	for _, v := range verbs {
 		set := fallback(v, t)
-		id := sqlstore.ColumnSet(0)
+		uniform := set
 		for i, c := range t.Columns {
-			if strings.HasSuffix(c.Name, "_id") && c.Kind == sqlstore.UUID || c.Name == "idempotency_key" {
-				id |= 1 << i
+			isID := strings.HasSuffix(c.Name, "_id") && c.Kind == sqlstore.UUID || c.Name == "idempotency_key"
+			if isID || v.guarded() && i < t.Keys {
+				uniform.Remove(i)
 			}
-		}
-		uniform := set &^ id
-		if v.guarded() {
-			uniform &^= 1<<t.Keys - 1
 		}
 		for rows, sh := range map[string]shape{
 			"one row":   {v, t.Name, set, set},
-			"few rows":  {v, t.Name, set, 0},
+			"few rows":  {v, t.Name, set, sqlstore.ColumnSet{}},
 			"many rows": {v, t.Name, set, uniform},
 		} {
 			texts[fmt.Sprintf("%s %s, %s", names[v], t.Name, rows)] = textOf(t, sh)
@@ -100,7 +97,7 @@ func UseUpShapes(st *Store) {
 	defer st.shapes.mu.Unlock()
 	st.shapes.byWhat = make(map[shape]*statement)
 	for i := range maxShapes {
-		st.shapes.byWhat[shape{set: sqlstore.ColumnSet(i)}] = nil
+		st.shapes.byWhat[shape{set: sqlstore.ColumnSet{uint64(i)}}] = nil
 	}
 }
 

@@ -26,18 +26,21 @@ func sendRows[R any](t *trip, s *shapes, v verb, table *sqlstore.Table[R], rows 
 		if !set.Has(i) || (!v.guarded() && page.arrays[i].isNull()) {
 			continue
 		}
-		sh.set |= 1 << i
+		sh.set.Add(i)
 		key := v.guarded() && i < table.Keys // see shapeWriter.update
 		if !page.arrays[i].varied && (len(rows) == 1 || len(rows) >= manyRows && !key) {
-			sh.uniform |= 1 << i
+			sh.uniform.Add(i)
 		}
 	}
 	if len(rows) > 1 && sh.uniform == sh.set {
-		sh.uniform &= sh.uniform - 1 // one array has to say how many rows there are
+		for i := range sh.uniform.All() {
+			sh.uniform.Remove(i) // one array has to say how many rows there are
+			break
+		}
 	}
 	st := statementFor(s, table, sh, false)
 	if st == nil {
-		sh.set, sh.uniform = fallback(v, table), 0
+		sh.set, sh.uniform = fallback(v, table), sqlstore.ColumnSet{}
 		fill(page, table, rows, sh.set)
 		st = statementFor(s, table, sh, true)
 	}
@@ -80,15 +83,15 @@ func (page *sheet) bind(sh shape, rows int) [][]byte {
 
 // allColumns is the set of all columns of a table.
 func allColumns[R any](t *sqlstore.Table[R]) sqlstore.ColumnSet {
-	return 1<<len(t.Columns) - 1
+	return sqlstore.FirstColumns(len(t.Columns))
 }
 
 // keyColumns is what every update must carry: the keys and the version.
 func keyColumns[R any](t *sqlstore.Table[R]) sqlstore.ColumnSet {
-	set := sqlstore.ColumnSet(1)<<t.Keys - 1
+	set := sqlstore.FirstColumns(t.Keys)
 	for i := range t.Columns {
 		if t.Columns[i].Name == "version" {
-			set |= 1 << i
+			set.Add(i)
 		}
 	}
 	return set
@@ -105,7 +108,7 @@ func fallback[R any](v verb, t *sqlstore.Table[R]) sqlstore.ColumnSet {
 	}
 	for i := range t.Columns {
 		if t.Columns[i].Changed != nil {
-			set |= 1 << i
+			set.Add(i)
 		}
 	}
 	return set

@@ -8,7 +8,7 @@ import (
 	"github.com/flowfabric/flowfabric"
 )
 
-// Keyed is a record of one of the families that are read and written by key alone: lanes, workers, secrets. A store keeps
+// Keyed is a record of one of the families that are read and written by key: lanes, workers, secrets, flows and what belongs to them. A store keeps
 // all of them the same way; a new family is a type here, a list of columns in internal/sqlstore and a table.
 type Keyed interface {
 	Key() Key
@@ -39,7 +39,7 @@ const (
 )
 
 // Families lists the keyed families.
-var Families = []Family{Lanes, Workers, Secrets}
+var Families = []Family{Lanes, Workers, Secrets, Flows, Edges, Groups, Errands, Backlogs, BacklogMembers}
 
 // CompareKeys orders keys by family, then bytewise by their parts, then by partition.
 func CompareKeys(x, y Key) int {

@@ -17,8 +17,13 @@ type Execution struct {
 	// yet". The store sets it when it writes.
 	Version int64
 
-	// Set once, when the execution is submitted.
-	FlowID          flowfabric.FlowID
+	// FlowID is the flow the execution is a member of. It is set at most once.
+	FlowID flowfabric.FlowID
+	// AwaitsUpstream: what the execution depends on is not decided. It holds the execution back whenever it would become
+	// claimable.
+	AwaitsUpstream bool
+
+	// Set once, when the execution is submitted. A flow may replace the payload before the first claim.
 	Lane            flowfabric.LaneID
 	Namespace       flowfabric.Namespace
 	Kind            string

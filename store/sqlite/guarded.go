@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"fmt"
-	"math/bits"
 
 	driver "zombiezen.com/go/sqlite"
 
@@ -32,7 +31,7 @@ func prepareGuarded[R any](db *driver.Conn, t *sqlstore.Table[R], version func(*
 	g := &guarded[R]{db: db, table: t, version: version, insert: ins, updates: make(map[sqlstore.ColumnSet]*statement)}
 	for i, c := range t.Columns {
 		if c.Changed != nil {
-			g.every |= 1 << i
+			g.every.Add(i)
 		}
 	}
 	return g, nil
@@ -48,8 +47,8 @@ func (g *guarded[R]) write(c store.Change[R]) error {
 	if err != nil {
 		return err
 	}
-	for rest := uint64(set); rest != 0; rest &= rest - 1 {
-		g.table.Columns[bits.TrailingZeros64(rest)].Write(c.After, update)
+	for i := range set.All() {
+		g.table.Columns[i].Write(c.After, update)
 	}
 	writeKey(update, g.table, c.After)
 	update.Int(g.version(c.Before))
@@ -66,7 +65,7 @@ func (g *guarded[R]) update(set sqlstore.ColumnSet) (sqlstore.ColumnSet, *statem
 	}
 	s, err := prepare(g.db, updateSet(g.table, set))
 	if err != nil {
-		return 0, nil, fmt.Errorf("prepare an update of %s: %w", g.table.Name, err)
+		return set, nil, fmt.Errorf("prepare an update of %s: %w", g.table.Name, err)
 	}
 	g.updates[set] = s
 	return set, s, nil

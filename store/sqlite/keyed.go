@@ -154,9 +154,8 @@ func recordsOf(db *driver.Conn, q store.RecordQuery) ([]record.Keyed, error) {
 		return nil, err
 	}
 	if q.After != nil {
-		for _, part := range q.After.Parts() {
-			s.Text(part)
-		}
+		after := t.Blank(q.After)
+		writeKey(s, &t.Table, &after)
 	}
 	s.Int(int64(q.Limit))
 	list, err := all(s, &t.Table)

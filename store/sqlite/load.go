@@ -21,6 +21,9 @@ func (sn *session) load(b *store.Batch, l *store.Load) error {
 	if err := sn.loadByKey(b, &l.Reads); err != nil {
 		return err
 	}
+	if err := sn.loadGraph(b, &l.Reads); err != nil {
+		return err
+	}
 	return sn.loadQueries(b, l)
 }
 
@@ -67,6 +70,24 @@ func (sn *session) loadByKey(b *store.Batch, r *store.Reads) error {
 			return err
 		}
 		b.AddSlots(lane, n)
+	}
+	return nil
+}
+
+func (sn *session) loadGraph(b *store.Batch, r *store.Reads) error {
+	for _, q := range r.Edges {
+		list, err := sn.conn.reads.edgesOf(q)
+		if err != nil {
+			return err
+		}
+		b.AddEdges(q, list)
+	}
+	for _, q := range r.Members {
+		list, err := sn.conn.reads.membersOf(q)
+		if err != nil {
+			return err
+		}
+		b.AddMembers(q, list)
 	}
 	return nil
 }

@@ -48,6 +48,7 @@ var sqlNextDue = func() string {
 // reads are the queries as one connection has prepared them.
 type reads struct {
 	execution, executionAt, attempt, idempotency, attemptsOf, routes, ready, readyRoute, due, slots, nextDue *statement
+	edgesFrom, edgesTo, members                                                                              *statement
 
 	keyed map[record.Family]*keyedReads
 }
@@ -66,6 +67,9 @@ func prepareReads(db *driver.Conn) (*reads, error) {
 		{&r.due, sqlDue},
 		{&r.slots, sqlSlots},
 		{&r.nextDue, sqlNextDue},
+		{&r.edgesFrom, sqlEdgesFrom},
+		{&r.edgesTo, sqlEdgesTo},
+		{&r.members, sqlMembers},
 	})
 	if err == nil {
 		r.keyed, err = prepareKeyedReads(db)

@@ -103,6 +103,8 @@ func (a *audit) removed(id flowfabric.ExecutionID, h *history) {
 				a.add(id, "an event %s %q is of no execution", ev.Family, ev.Type)
 			}
 			ended = true
+		case ev.Type == "flow_cancel_requested": // of a flow, which stands where an execution does
+			ended = true
 		case ev.Family == record.FamilyCompletion:
 			ended = true
 		case ev.Family == record.FamilyLease, ev.Type == "replayed":

@@ -1,0 +1,385 @@
+package flowfabric
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// EdgeID identifies a dependency between two members of a flow. The caller chooses it; it makes staging idempotent.
+type EdgeID = UUID[edgeKind]
+
+type edgeKind struct{}
+
+// NewEdgeID mints a random edge id.
+func NewEdgeID() EdgeID { return EdgeID(uuid.New()) }
+
+// FlowState is the state of a flow (chapter 20, section 20.14).
+type FlowState string
+
+// Flow states. A flow that is cancelled, completed or failed takes no members and no edges.
+const (
+	FlowOpen      FlowState = "open"
+	FlowRunning   FlowState = "running" // derived: a member is active
+	FlowBlocked   FlowState = "blocked" // derived: members wait, none is active or claimable
+	FlowCompleted FlowState = "completed"
+	FlowFailed    FlowState = "failed" // every member ended, not all of them well
+	FlowCancelled FlowState = "cancelled"
+)
+
+// Terminal reports whether the flow takes no members and edges any more.
+func (s FlowState) Terminal() bool {
+	return s == FlowCancelled || s == FlowCompleted || s == FlowFailed
+}
+
+// CancellationPolicy says which members the cancel of a flow ends.
+type CancellationPolicy string
+
+// Cancellation policies.
+const (
+	CancelAll     CancellationPolicy = "cancel_all"     // every member that has not ended
+	CancelPending CancellationPolicy = "cancel_pending" // members nobody works on and that are not suspended
+	FlowOnly      CancellationPolicy = "flow_only"      // none
+)
+
+// PolicyKind says when the inbound edges of a member are enough (chapter 20, section 20.10).
+type PolicyKind string
+
+// Policy kinds. AllEnded is our own beside the three of the chapter: it waits for the end of all upstreams, good or bad.
+const (
+	AllOf    PolicyKind = "all_of"
+	AnyOf    PolicyKind = "any_of"
+	Quorum   PolicyKind = "quorum"
+	AllEnded PolicyKind = "all_ended"
+)
+
+// OnSatisfied says what becomes of the other upstreams once any_of or a quorum is decided.
+type OnSatisfied string
+
+// What becomes of the other upstreams.
+const (
+	CancelRemaining OnSatisfied = "cancel_remaining" // unfinished ones are cancelled, unless somebody else still needs them
+	LetRun          OnSatisfied = "let_run"
+)
+
+// MaxQuorum bounds GroupPolicy.K.
+const MaxQuorum = 1<<31 - 1
+
+// GroupPolicy decides over the inbound edges of one member. The zero value is [AllOf].
+type GroupPolicy struct {
+	Kind PolicyKind
+	// K is how many successes a [Quorum] needs: 1 to [MaxQuorum]; 0 for the other kinds.
+	K int
+	// OnSatisfied is of [AnyOf] and [Quorum]; default [CancelRemaining].
+	OnSatisfied OnSatisfied
+}
+
+// GroupState is the state of the inbound edges of a member, taken together. It leaves pending once; only a replay of the
+// member re-opens it.
+type GroupState string
+
+// Group states.
+const (
+	GroupPending    GroupState = "pending"
+	GroupSatisfied  GroupState = "satisfied"
+	GroupImpossible GroupState = "impossible"
+)
+
+// EdgeState is the state of an edge.
+type EdgeState string
+
+// Edge states.
+const (
+	EdgePending    EdgeState = "pending" // staged: it counts, but does not yet hold its downstream back
+	EdgeApplied    EdgeState = "applied"
+	EdgeSatisfied  EdgeState = "satisfied"
+	EdgeImpossible EdgeState = "impossible"
+)
+
+// SuccessOnly is the only dependency kind.
+const SuccessOnly = "success_only"
+
+// Bounds of flows.
+const (
+	MaxFlowNodes    = 10_000 // of one SubmitFlow or WaitChildren; a flow may have any number
+	MaxFlowEdges    = 50_000 // the same
+	MaxNodeName     = 256    // bytes
+	MaxDataRefBytes = 1024
+	// MaxGraphSearch is how many members the search for a cycle visits; a stage that needs more is refused.
+	MaxGraphSearch = 10_000
+	// MaxCancelledMembers is how many members a reply of CancelFlow lists.
+	MaxCancelledMembers = 1000
+)
+
+// TagNode is the tag that holds the name of a member that was made as a node.
+const TagNode = "flow.node"
+
+// FlowNode is one member of a flow that is submitted as a whole.
+type FlowNode struct {
+	// Name is unique in the flow: 1 to [MaxNodeName] bytes of UTF-8. The id of the execution follows from it: [NodeID].
+	Name string
+	// Submit is what to run. ID, IdempotencyKey and Namespace must be unset: the flow says them.
+	Submit Submit
+	// After names the nodes that must end before this one starts, each once.
+	After []string
+	// Policy decides over After. Zero: all of them must succeed.
+	Policy GroupPolicy
+	// Required are those of After that must succeed besides; Policy then decides over the others.
+	Required []string
+	// InputFrom, when set, is one of After: its result replaces the payload when this node starts.
+	InputFrom string
+}
+
+// SubmitFlow submits a whole flow: all of it in one commit, or nothing.
+type SubmitFlow struct {
+	// FlowID of the new flow. Unset: the engine mints one. A caller that mints it may repeat the call; the repeat changes
+	// nothing, whatever it says.
+	FlowID    FlowID
+	Kind      string // free text, at most [MaxNameBytes]
+	Namespace Namespace
+	Tags      map[string]string
+	Nodes     []FlowNode // 1 to [MaxFlowNodes], with at most [MaxFlowEdges] names in After
+}
+
+// FlowPlan is what can be submitted as a flow: [SubmitFlow] itself, or what package flow builds.
+type FlowPlan interface {
+	// Plan returns the flow, or what was wrong with it.
+	Plan() (SubmitFlow, error)
+}
+
+// Plan implements [FlowPlan].
+func (s SubmitFlow) Plan() (SubmitFlow, error) { return s, nil }
+
+// NodeID is the id of the member of a flow that was made as the node with this name: a UUID of version 5.
+func NodeID(flow FlowID, name string, cfg PartitionConfig) ExecutionID {
+	return FlowExecutionIDWith(flow, cfg, uuid.NewSHA1(uuid.UUID(flow), []byte("node\x00"+name)))
+}
+
+// NodeEdgeID is the id of the edge between two nodes of a flow that was submitted as a whole.
+func NodeEdgeID(flow FlowID, upstream, downstream string) EdgeID {
+	return EdgeID(uuid.NewSHA1(uuid.UUID(flow), []byte("edge\x00"+upstream+"\x00"+downstream)))
+}
+
+// CreateFlow makes an empty flow, to which members and edges are added one by one.
+type CreateFlow struct {
+	FlowID    FlowID // unset: the engine mints one
+	Kind      string // free text, at most [MaxNameBytes]
+	Namespace Namespace
+	Tags      map[string]string
+}
+
+// CreateFlowResult answers a [CreateFlow]. Differs: the flow existed with another kind or namespace, which stay.
+type CreateFlowResult struct {
+	FlowID  FlowID
+	Created bool
+	Differs bool
+}
+
+// AddMember makes an execution a member of a flow. Its id must name the flow's partition: mint it with [FlowExecutionID].
+type AddMember struct {
+	FlowID      FlowID
+	ExecutionID ExecutionID
+}
+
+// AddMemberResult answers an [AddMember]. Not Added: it was a member before.
+type AddMemberResult struct {
+	Added         bool
+	NodeCount     int
+	GraphRevision uint64
+}
+
+// StageEdge records a dependency between two members.
+type StageEdge struct {
+	FlowID         FlowID
+	EdgeID         EdgeID
+	Upstream       ExecutionID
+	Downstream     ExecutionID
+	DependencyKind string // default, and only value, [SuccessOnly]
+	// DataPassingRef, when set, makes the upstream's result the downstream's payload: at most [MaxDataRefBytes].
+	DataPassingRef string
+	// ExpectedRevision must be the flow's graph revision.
+	ExpectedRevision uint64
+}
+
+// StageEdgeResult answers a [StageEdge].
+type StageEdgeResult struct {
+	EdgeID        EdgeID
+	GraphRevision uint64
+}
+
+// ApplyEdge makes a staged edge hold its downstream back.
+type ApplyEdge struct {
+	FlowID     FlowID
+	EdgeID     EdgeID
+	Upstream   ExecutionID
+	Downstream ExecutionID
+}
+
+// ApplyEdgeResult answers an [ApplyEdge]. Not Applied: it was before.
+type ApplyEdgeResult struct {
+	Applied     bool
+	Unsatisfied int // edges of the downstream that are applied and not resolved
+}
+
+// SetGroupPolicy sets what decides over the inbound edges of a member, before the first of them is staged.
+type SetGroupPolicy struct {
+	FlowID     FlowID
+	Downstream ExecutionID
+	Policy     GroupPolicy
+}
+
+// WaitChildren gives the lease back until children have ended, or what Policy says of them; the same attempt continues
+// then. Children that do not exist are made, as nodes of the flow, in the same commit. The execution must be a member of
+// a flow.
+type WaitChildren struct {
+	ExecutionID ExecutionID
+	Fence       Fence
+	// Children may name each other in After. Those that exist already stay as they are.
+	Children []FlowNode
+	Policy   GroupPolicy // default [AllEnded]
+}
+
+// CancelFlow ends a flow.
+type CancelFlow struct {
+	FlowID FlowID
+	Policy CancellationPolicy // default [CancelAll]
+	Reason string             // at most [MaxReasonBytes]; default "flow_cancelled"
+	// Wait is how long to wait until every member the policy names has ended: 0 to [MaxFlowWait]. If that is too short
+	// the call fails with [ErrTimeout]; the cancel goes on.
+	Wait  time.Duration
+	Actor string // recorded with the event, at most [MaxNameBytes]
+}
+
+// MaxFlowWait bounds CancelFlow.Wait.
+const MaxFlowWait = 300 * time.Second
+
+// CancelFlowResult answers a [CancelFlow]. Of a flow that had ended, Policy is that of its cancel, if it was one.
+type CancelFlowResult struct {
+	Policy CancellationPolicy
+	// Members that were, or are to be, cancelled, up to [MaxCancelledMembers]; of a flow that had ended, all members up to
+	// the same bound.
+	Members []ExecutionID
+}
+
+// CancelFlowHeader ends a flow and tells every member it has cancelled, which the caller then acknowledges one by one
+// (chapter 30, section 30.7).
+type CancelFlowHeader struct {
+	FlowID FlowID
+	Reason string // at most [MaxReasonBytes]
+	Policy CancellationPolicy
+	Actor  string
+}
+
+// CancelFlowHeaderResult answers a [CancelFlowHeader].
+type CancelFlowHeaderResult struct {
+	// AlreadyTerminal: the flow had ended; nothing was written. The stored fields are nil where nothing is stored.
+	AlreadyTerminal bool
+	StoredPolicy    *string
+	StoredReason    *string
+	Policy          CancellationPolicy // of this call, unless AlreadyTerminal
+	Members         []ExecutionID      // ascending
+}
+
+// AckCancelMember says that a caller has dealt with a member a [CancelFlowHeader] told of.
+type AckCancelMember struct {
+	FlowID      FlowID
+	ExecutionID ExecutionID
+}
+
+// FlowSnapshot is what DescribeFlow tells.
+type FlowSnapshot struct {
+	FlowID    FlowID
+	Kind      string
+	Namespace Namespace
+	// State is what is stored: open until the flow is cancelled, or, if it was submitted as a whole, until all members
+	// have ended.
+	State FlowState
+	// Progress is derived from the members as of now (chapter 20, section 20.14).
+	Progress           FlowState
+	Counts             FlowCounts
+	GraphRevision      uint64
+	NodeCount          int
+	EdgeCount          int
+	CreatedAt          Timestamp
+	LastMutationAt     Timestamp
+	EndedAt            Timestamp // 0: not all members have ended, and it was not cancelled
+	CancelReason       string
+	CancellationPolicy CancellationPolicy
+	Tags               map[string]string
+}
+
+// FlowCounts counts the members of a flow by public state.
+type FlowCounts struct {
+	Total, Completed, Failed, Cancelled, Expired, Skipped             int
+	Active, Suspended, Waiting, Delayed, RateLimited, WaitingChildren int
+}
+
+// FlowSummary is one line of a list of flows. State is completed or failed when all members have ended.
+type FlowSummary struct {
+	FlowID    FlowID
+	Kind      string
+	Namespace Namespace
+	State     FlowState
+	NodeCount int
+	Ended     int // members that have ended
+	CreatedAt Timestamp
+}
+
+// ListFlows asks for flows in ascending order of id.
+type ListFlows struct {
+	After string // cursor of the previous page
+	Limit int    // 1 to [MaxPage]; default [DefaultPage]
+}
+
+// ListNodes asks for the members of a flow in ascending order of id.
+type ListNodes struct {
+	FlowID FlowID
+	After  string // cursor of the previous page
+	Limit  int    // 1 to [MaxPage]; default [DefaultPage]
+}
+
+// NodeSnapshot is a member of a flow. Group is nil without inbound edges.
+type NodeSnapshot struct {
+	ExecutionSummary
+	Node  string // its name, if it was made as a node
+	Group *GroupSnapshot
+}
+
+// GroupSnapshot tells how far the inbound edges of a member are.
+type GroupSnapshot struct {
+	Downstream  ExecutionID
+	Policy      GroupPolicy
+	State       GroupState
+	Total       int
+	Satisfied   int
+	Failed      int
+	Skipped     int
+	Running     int // applied, not resolved
+	SatisfiedAt Timestamp
+}
+
+// ListEdges asks for the edges of a flow from or to one member, in ascending order of edge id. Exactly one of From and To
+// is set.
+type ListEdges struct {
+	FlowID FlowID
+	From   ExecutionID
+	To     ExecutionID
+	After  string // cursor of the previous page
+	Limit  int    // 1 to [MaxPage]; default [DefaultPage]
+}
+
+// EdgeSnapshot is an edge.
+type EdgeSnapshot struct {
+	EdgeID         EdgeID
+	FlowID         FlowID
+	Upstream       ExecutionID
+	Downstream     ExecutionID
+	DependencyKind string
+	Required       bool // it must succeed besides what the group's policy says of the others
+	DataPassingRef string
+	State          EdgeState
+	CreatedAt      Timestamp
+	AppliedAt      Timestamp
+	ResolvedAt     Timestamp
+	Outcome        Outcome // of the upstream, once resolved
+}
