@@ -152,9 +152,17 @@ func (e *Engine) CancelFlowHeader(ctx context.Context, cmd flowfabric.CancelFlow
 	if err := e.doOp(ctx, func() (*ops.Op, error) { return e.rules.CancelFlow(c) }); err != nil {
 		return res, err
 	}
+	if !c.AlreadyTerminal && !c.More {
+		return flowfabric.CancelFlowHeaderResult{Policy: c.Policy, Members: c.Members}, nil
+	}
 	if !c.AlreadyTerminal {
-		more, err := e.spreadCancel(ctx, c)
-		return flowfabric.CancelFlowHeaderResult{Policy: c.Policy, Members: append(c.Members, more...)}, err
+		res.Policy = c.Policy
+		if _, err := e.spreadCancel(ctx, c); err != nil {
+			return res, err
+		}
+		var err error // the due loop may have done a part of it
+		res.Members, err = e.rules.CancelledMembers(ctx, e.st, cmd.FlowID, 0)
+		return res, commit.Coded(err)
 	}
 	res.AlreadyTerminal, res.StoredReason = true, c.Flow.CancelReason
 	if p := string(c.Flow.CancellationPolicy); p != "" {
