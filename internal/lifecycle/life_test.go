@@ -187,7 +187,7 @@ func (m *move) drawOperator(at ff.Timestamp, att *record.Attempt) (perform func(
 			return ch, err
 		}, false
 	case "replay":
-		return func(e *record.Execution) (Change, error) { return Replay(e, att, &ff.Replay{}, at) }, false
+		return func(e *record.Execution) (Change, error) { return Replay(e, att, 0, &ff.Replay{}, at) }, false
 	case "revoke":
 		return func(e *record.Execution) (Change, error) {
 			if Due(e, at) { // operations let time act first; here an attempt whose time is up would be put back

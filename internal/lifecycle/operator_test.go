@@ -150,7 +150,7 @@ func TestReplay_ClearsTheAttemptInPlace(t *testing.T) {
 		ExecutionID: execID, Index: 5, AttemptID: attemptID, Type: "retry", State: "ended_failure", LeaseEpoch: 3, WorkerID: "w1",
 		WorkerInstanceID: "w1-a", StartedAt: began, EndedAt: t0 + 5_000, Outcome: "failed", FailureReason: "broke", FailureCategory: "transient",
 	}
-	ch, err := Replay(e, att, &ff.Replay{Actor: "ops", Reason: "fixed the server"}, now)
+	ch, err := Replay(e, att, 0, &ff.Replay{Actor: "ops", Reason: "fixed the server"}, now)
 	noError(t, err)
 	equal(t, "execution", ch.Execution, changed(e, func(n *record.Execution) {
 		n.State = vector(t, "runnable unowned eligible_now waiting_for_worker none pending_replay_attempt")
@@ -172,7 +172,7 @@ func TestReplay_ClearsTheAttemptInPlace(t *testing.T) {
 func TestReplay_AcceptanceCase4(t *testing.T) {
 	att := &record.Attempt{ExecutionID: execID, LeaseEpoch: 3, Outcome: "success"}
 	e := Normalize(stored("terminal", "not_applicable", "unowned", "success", "terminated"), att)
-	ch, err := Replay(e, att, &ff.Replay{}, t0)
+	ch, err := Replay(e, att, 0, &ff.Replay{}, t0)
 	noError(t, err)
 	n := ch.Execution
 	if n.State.Phase != "runnable" || n.State.Eligibility != "eligible_now" || n.Public != "waiting" || n.AttemptIndex != 0 || n.ReplayCount != 1 || n.Epoch != 4 {
@@ -196,7 +196,7 @@ func TestReplay_StopsAtTheLimit(t *testing.T) {
 	} {
 		e := inState(t, "terminal unowned not_applicable none success attempt_terminal")
 		e.Policy, e.ReplayCount = c.policy, c.replays
-		_, err := Replay(e, nil, &ff.Replay{}, t0)
+		_, err := Replay(e, nil, 0, &ff.Replay{}, t0)
 		if got := code(err); got != c.want {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}

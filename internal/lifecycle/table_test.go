@@ -33,6 +33,7 @@ const situations = `
 14e runnable  unowned blocked_by_operator paused_by_operator none pending_replay_attempt
 15  runnable  unowned eligible_now waiting_for_worker none pending_replay_attempt
 16  runnable  unowned blocked_by_dependencies waiting_for_children none pending_replay_attempt
+20  runnable  unowned blocked_by_dependencies waiting_for_children none pending_retry_attempt
 17s terminal  unowned not_applicable none success attempt_terminal
 17f terminal  unowned not_applicable none failed attempt_terminal
 17c cancelled unowned not_applicable none cancelled attempt_terminal
@@ -40,6 +41,8 @@ const situations = `
 17e terminal  unowned not_applicable none expired attempt_terminal
 18c cancelled unowned not_applicable none cancelled pending_first_attempt
 18e terminal  unowned not_applicable none expired pending_first_attempt
+17k terminal  unowned not_applicable none skipped attempt_terminal
+18w terminal  unowned not_applicable none cancelled pending_first_attempt
 19  terminal  unowned not_applicable none skipped none
 `
 
@@ -53,36 +56,41 @@ const situations = `
 // with a retry left and without; "cancel" is an operator's, "quit" the holder's own. The clock stands after the delay and
 // before the end of the lease, except for "tick", which comes after both, and "lost", which is that with no reclaim left.
 // "block" and "unblock" are an operator's pause, "opclaim" is an operator's claim, "deadline" comes when that has passed.
+// "await" is an edge that holds it back from now on, "go" and "skip" are what comes of its edges, "wait" is its holder's for
+// children, "spare" the cancel of one that nobody needs any more.
 const outcomes = `
-     claim complete retry fail delay release renew progress cancel quit priority replay revoke tick lost block unblock opclaim deadline
-1    4     na       na    na   na    na      na    na       18c    na   1        nt     =      =    =    14c   ne      4       18e
-2    co    na       na    na   na    na      na    na       18c    na   ne       nt     =      1    1    14c   ne      ne      18e
-3    co    na       na    na   na    na      na    na       18c    na   ne       nt     =      =    =    ne    ne      ne      18e
-4    co    17s      7     17f  9     10      4     4        17c    17w  ne       nt     10     5    17f  ne    ne      lc      17e
-5    4     le       le    le   le    le      le    le       17c    le   ne       nt     =      =    =    ne    ne      4       17e
-6    4     lr       lr    lr   lr    lr      lr    lr       17c    lr   ne       nt     =      =    =    ne    ne      4       17e
-7    co    na       =     =    na    na      na    na       17c    na   ne       nt     =      8    8    14d   ne      ne      17e
-8    4     na       =     =    na    na      na    na       17c    na   8        nt     =      =    =    14d   ne      4       17e
-9    co    na       na    na   =     =       na    na       17c    na   ne       nt     =      10   10   14b   ne      ne      17e
-10   4     na       na    na   =     =       na    na       17c    na   10       nt     =      =    =    14b   ne      4       17e
-11   co    na       na    na   =     =       na    na       17c    na   ne       nt     =      =    =    ne    ne      ne      17e
-12   co    na       na    na   =     =       na    na       17c    na   ne       nt     =      10   10   14b   ne      ne      17e
-13   co    na       na    na   na    na      na    na       17c    na   ne       nt     =      =    =    ne    ne      ne      17e
-14a  co    na       na    na   na    na      na    na       18c    na   ne       nt     =      =    =    14c   ne      ne      18e
-14b  co    na       na    na   =     =       na    na       17c    na   ne       nt     =      =    =    =     10      ne      17e
-14c  co    na       na    na   na    na      na    na       18c    na   ne       nt     =      =    =    =     1       ne      18e
-14d  co    na       =     =    na    na      na    na       17c    na   ne       nt     =      =    =    =     8       ne      17e
-14e  co    na       na    na   na    na      na    na       17c    na   ne       nt     =      =    =    =     15      ne      17e
-15   4     na       na    na   na    na      na    na       17c    na   15       nt     =      =    =    14e   ne      4       17e
-16   co    na       na    na   na    na      na    na       17c    na   ne       nt     =      =    =    ne    ne      ne      17e
-17s  co    =        na    na   na    na      na    na       ii     ii   ne       15     =      =    =    na    ne      ne      =
-17f  co    na       =     =    na    na      na    na       ii     ii   ne       15     =      =    =    na    ne      ne      =
-17c  co    na       na    na   na    na      na    na       =      =    ne       15     =      =    =    na    ne      ne      =
-17w  co    na       na    na   na    na      na    na       =      =    ne       15     =      =    =    na    ne      ne      =
-17e  co    na       na    na   na    na      na    na       ii     ii   ne       15     =      =    =    na    ne      ne      =
-18c  co    na       na    na   na    na      na    na       =      =    ne       15     =      =    =    na    ne      ne      =
-18e  co    na       na    na   na    na      na    na       ii     ii   ne       15     =      =    =    na    ne      ne      =
-19   co    na       na    na   na    na      na    na       ii     ii   ne       15     =      =    =    na    ne      ne      =
+     claim complete retry fail delay release renew progress cancel quit priority replay revoke tick lost block unblock opclaim deadline await go  skip wait spare
+1    4     na       na    na   na    na      na    na       18c    na   1        nt     =      =    =    14c   ne      4       18e    3    =    19   na   18w
+2    co    na       na    na   na    na      na    na       18c    na   ne       nt     =      1    1    14c   ne      ne      18e    2    =    19   na   18w
+3    co    na       na    na   na    na      na    na       18c    na   ne       nt     =      =    =    ne    ne      ne      18e    3    1    19   na   18w
+4    co    17s      7     17f  9     10      4     4        17c    17w  ne       nt     10     5    17f  ne    ne      lc      17e    4    =    17k  11   17w
+5    4     le       le    le   le    le      le    le       17c    le   ne       nt     =      =    =    ne    ne      4       17e    5    =    17k  le   17w
+6    4     lr       lr    lr   lr    lr      lr    lr       17c    lr   ne       nt     =      =    =    ne    ne      4       17e    6    =    17k  lr   17w
+7    co    na       =     =    na    na      na    na       17c    na   ne       nt     =      8    8    14d   ne      ne      17e    7    =    17k  na   17w
+8    4     na       =     =    na    na      na    na       17c    na   8        nt     =      =    =    14d   ne      4       17e    20   =    17k  na   17w
+9    co    na       na    na   =     =       na    na       17c    na   ne       nt     =      10   10   14b   ne      ne      17e    9    =    17k  =    17w
+10   4     na       na    na   =     =       na    na       17c    na   10       nt     =      =    =    14b   ne      4       17e    11   =    17k  =    17w
+11   co    na       na    na   =     =       na    na       17c    na   ne       nt     =      =    =    ne    ne      ne      17e    11   10   17k  =    17w
+12   co    na       na    na   =     =       na    na       17c    na   ne       nt     =      10   10   14b   ne      ne      17e    12   =    17k  =    17w
+13   co    na       na    na   na    na      na    na       17c    na   ne       nt     =      =    =    ne    ne      ne      17e    13   =    17k  na   17w
+14a  co    na       na    na   na    na      na    na       18c    na   ne       nt     =      =    =    14c   ne      ne      18e    14a  =    19   na   18w
+14b  co    na       na    na   =     =       na    na       17c    na   ne       nt     =      =    =    =     10      ne      17e    14b  =    17k  =    17w
+14c  co    na       na    na   na    na      na    na       18c    na   ne       nt     =      =    =    =     1       ne      18e    14c  =    19   na   18w
+14d  co    na       =     =    na    na      na    na       17c    na   ne       nt     =      =    =    =     8       ne      17e    14d  =    17k  na   17w
+14e  co    na       na    na   na    na      na    na       17c    na   ne       nt     =      =    =    =     15      ne      17e    14e  =    17k  na   17w
+15   4     na       na    na   na    na      na    na       17c    na   15       nt     =      =    =    14e   ne      4       17e    16   =    17k  na   17w
+16   co    na       na    na   na    na      na    na       17c    na   ne       nt     =      =    =    ne    ne      ne      17e    16   15   17k  na   17w
+20   co    na       =     =    na    na      na    na       17c    na   ne       nt     =      =    =    ne    ne      ne      17e     20   8    17k  na   17w
+17s  co    =        na    na   na    na      na    na       ii     ii   ne       15     =      =    =    na    ne      ne      =    =    =    =    na   ii
+17f  co    na       =     =    na    na      na    na       ii     ii   ne       15     =      =    =    na    ne      ne      =    =    =    =    na   ii
+17c  co    na       na    na   na    na      na    na       =      =    ne       15     =      =    =    na    ne      ne      =    =    =    =    na   =
+17w  co    na       na    na   na    na      na    na       =      =    ne       15     =      =    =    na    ne      ne      =    =    =    =    na   =
+17e  co    na       na    na   na    na      na    na       ii     ii   ne       15     =      =    =    na    ne      ne      =    =    =    =    na   ii
+17k  co    na       na    na   na    na      na    na       ii     ii   ne       15     =      =    =    na    ne      ne      =       =    =    =    na   ii
+18c  co    na       na    na   na    na      na    na       =      =    ne       15     =      =    =    na    ne      ne      =    =    =    =    na   =
+18e  co    na       na    na   na    na      na    na       ii     ii   ne       15     =      =    =    na    ne      ne      =    =    =    =    na   ii
+18w  co    na       na    na   na    na      na    na       =      =    ne       15     =      =    =    na    ne      ne      =       =    =    =    na   =
+19   co    na       na    na   na    na      na    na       ii     ii   ne       15     =      =    =    na    ne      ne      =    =    =    =    na   ii
 `
 
 var abbreviations = map[ff.Code]string{
@@ -173,7 +181,7 @@ func perform(rule string, e *record.Execution) (ch Change, err error) {
 	case "priority":
 		ch, _, err = ChangePriority(e, &ff.ChangePriority{NewPriority: 9}, now)
 	case "replay":
-		return Replay(e, nil, &ff.Replay{}, now)
+		return Replay(e, nil, 0, &ff.Replay{}, now)
 	case "revoke":
 		ch, _, err = RevokeLease(e, nil, &ff.RevokeLease{Reason: "operator"}, now)
 	case "block":
@@ -182,6 +190,16 @@ func perform(rule string, e *record.Execution) (ch Change, err error) {
 		return Unblock(e, &ff.Unblock{ExpectedReason: ff.PausedByOperator}, now)
 	case "opclaim":
 		return ClaimByOperator(e, grant, "me", now)
+	case "await":
+		return Await(e, now)
+	case "go":
+		return Satisfied(e, nil, now)
+	case "skip":
+		return Skip(e, nil, now)
+	case "wait":
+		return WaitChildren(e, f, now)
+	case "spare":
+		return Cancel(e, nil, &ff.Cancel{Source: ff.SourceEngine, Reason: "sibling_quorum_satisfied"}, now)
 	case "deadline":
 		return Tick(e, nil, now)
 	case "tick", "lost":

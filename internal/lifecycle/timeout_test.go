@@ -254,7 +254,7 @@ func TestReplay_CountsThePolicysDeadlineAnew(t *testing.T) {
 	} {
 		e := inState(t, "terminal unowned not_applicable none expired attempt_terminal")
 		e.Policy, e.DeadlineAt, e.RetainUntil = c.policy, c.was, t0+90_000
-		ch, err := Replay(e, nil, &ff.Replay{}, t0+60_000)
+		ch, err := Replay(e, nil, 0, &ff.Replay{}, t0+60_000)
 		noError(t, err)
 		if n := ch.Execution; n.DeadlineAt != c.want || n.DueAt != c.want || n.RetainUntil != 0 {
 			t.Errorf("%s: deadline %d, due at %d, kept until %d; want deadline %d", name, n.DeadlineAt, n.DueAt, n.RetainUntil, c.want)

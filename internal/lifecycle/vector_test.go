@@ -41,6 +41,7 @@ const legal = `
 18 terminal  unowned not_applicable none expired pending_first_attempt expired
 18 cancelled unowned not_applicable none cancelled pending_first_attempt cancelled
 19 terminal  unowned not_applicable none skipped none skipped
+20 runnable  unowned blocked_by_dependencies waiting_for_children none pending_retry_attempt waiting_children
 `
 
 type legalVector struct {

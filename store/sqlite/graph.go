@@ -16,8 +16,8 @@ var edges = sqlstore.Keyed[record.Edges].Table
 
 // The edges of a member and the members of a flow, each in the order of an index.
 var (
-	sqlEdgesFrom = selectBy(&edges, "flow_id = ? AND upstream_eid = ? AND edge_id > ? ORDER BY edge_id LIMIT ?")
-	sqlEdgesTo   = selectBy(&edges, "flow_id = ? AND downstream_eid = ? AND edge_id > ? ORDER BY edge_id LIMIT ?")
+	sqlEdgesFrom = selectEdges("ff_edge_upstream", "upstream_eid")
+	sqlEdgesTo   = selectEdges("ff_edge_downstream", "downstream_eid")
 )
 
 const (
@@ -26,6 +26,12 @@ const (
 	sqlCountMembers = `SELECT ifnull(public_state, ''), count(*) FROM ff_exec_core WHERE flow_id = ? AND partition_key = ?
 		GROUP BY 1`
 )
+
+// selectEdges names the index: the planner would rather read all edges of the flow, in the order of their key.
+func selectEdges(index, end string) string {
+	return "SELECT " + edges.Names("") + " FROM " + edges.Name + " INDEXED BY " + index +
+		" WHERE flow_id = ? AND " + end + " = ? AND edge_id > ? ORDER BY edge_id LIMIT ?"
+}
 
 // edgesOf answers q.
 func (r *reads) edgesOf(q store.EdgesQuery) ([]*record.Edge, error) {

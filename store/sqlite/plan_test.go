@@ -38,19 +38,60 @@ func TestPlans(t *testing.T) {
 		{"due", sqlDue, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_due (due_at_ms<?)"},
 		{
 			"next due", sqlNextDue,
-			"CO-ROUTINE (subquery-2)\nCOMPOUND QUERY\nLEFT-MOST SUBQUERY\n" +
+			"CO-ROUTINE (subquery-5)\nCOMPOUND QUERY\nLEFT-MOST SUBQUERY\n" +
 				"SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_due (due_at_ms>?)\nUNION ALL\n" +
-				"SEARCH ff_worker_registry USING COVERING INDEX ff_worker_registry_due (expires_at_ms>?)\n" +
-				"SEARCH (subquery-2)",
+				"SEARCH ff_worker_registry USING COVERING INDEX ff_worker_registry_due (expires_at_ms>?)\nUNION ALL\n" +
+				"SEARCH ff_flow_core USING COVERING INDEX ff_flow_core_due (remove_at_ms>?)\nUNION ALL\n" +
+				"SEARCH ff_errand USING COVERING INDEX ff_errand_due (enqueued_at_ms>?)\nUNION ALL\n" +
+				"SEARCH ff_cancel_backlog USING COVERING INDEX ff_cancel_backlog_due (due_at_ms>?)\n" +
+				"SEARCH (subquery-5)",
 		},
 		{"slots", sqlSlots, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_slot (lane_id=?)"},
 		{
-			"update", updateSet(&sqlstore.Executions, 1<<14),
+			"update", updateSet(&sqlstore.Executions, sqlstore.ColumnSet{1 << 14}),
 			"SEARCH ff_exec_core USING INDEX sqlite_autoindex_ff_exec_core_1 (partition_key=? AND execution_id=?)",
 		},
 		{
-			"members of a flow", "SELECT execution_id FROM ff_exec_core WHERE partition_key = ? AND flow_id = ?",
-			"SEARCH ff_exec_core USING INDEX ff_exec_core_flow (partition_key=? AND flow_id=?)",
+			"members of a flow", sqlMembers,
+			"SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_flow (flow_id=? AND execution_id>?)",
+		},
+		{
+			"count of members", sqlCountMembers,
+			"SEARCH ff_exec_core USING INDEX ff_exec_core_flow (flow_id=?)\nUSE TEMP B-TREE FOR GROUP BY",
+		},
+		{
+			"summary of a flow", "SELECT * FROM ff_flow_summary WHERE partition_key = ? AND flow_id = ?",
+			"CO-ROUTINE (subquery-3)\nSEARCH ff_exec_core USING INDEX ff_exec_core_flow (flow_id=?)\nSCAN (subquery-3)",
+		},
+		{"edges from", sqlEdgesFrom, "SEARCH ff_edge USING INDEX ff_edge_upstream (flow_id=? AND upstream_eid=? AND edge_id>?)"},
+		{"edges to", sqlEdgesTo, "SEARCH ff_edge USING INDEX ff_edge_downstream (flow_id=? AND downstream_eid=? AND edge_id>?)"},
+		{"flow", keyedBy(sqlstore.Keyed[record.Flows]), "SEARCH ff_flow_core USING PRIMARY KEY (flow_id=?)"},
+		{"edge", keyedBy(sqlstore.Keyed[record.Edges]), "SEARCH ff_edge USING PRIMARY KEY (flow_id=? AND edge_id=?)"},
+		{"group", keyedBy(sqlstore.Keyed[record.Groups]), "SEARCH ff_edge_group USING PRIMARY KEY (flow_id=? AND downstream_eid=?)"},
+		{
+			"errand", keyedBy(sqlstore.Keyed[record.Errands]),
+			"SEARCH ff_errand USING PRIMARY KEY (flow_id=? AND execution_id=? AND kind=?)",
+		},
+		{
+			"due errands", keyedDue(sqlstore.Keyed[record.Errands]),
+			"SEARCH ff_errand USING INDEX ff_errand_due (enqueued_at_ms<?)",
+		},
+		{
+			"due flows", keyedDue(sqlstore.Keyed[record.Flows]),
+			"SEARCH ff_flow_core USING INDEX ff_flow_core_due (remove_at_ms<?)",
+		},
+		{
+			"due backlogs", keyedDue(sqlstore.Keyed[record.Backlogs]),
+			"SEARCH ff_cancel_backlog USING INDEX ff_cancel_backlog_due (due_at_ms<?)",
+		},
+		{
+			"groups of a flow", recordsAfter(sqlstore.Keyed[record.Groups], store.RecordQuery{After: record.GroupKey{}, Prefix: 1}),
+			"SEARCH ff_edge_group USING PRIMARY KEY (flow_id=? AND downstream_eid>?)",
+		},
+		{
+			"backlog members of a flow",
+			recordsAfter(sqlstore.Keyed[record.BacklogMembers], store.RecordQuery{After: record.BacklogMemberKey{}, Prefix: 1}),
+			"SEARCH ff_cancel_backlog_member USING PRIMARY KEY (flow_id=? AND execution_id>?)",
 		},
 		{"lane", keyedBy(sqlstore.Keyed[record.Lanes]), "SEARCH ff_lane_registry USING PRIMARY KEY (lane_id=?)"},
 		{

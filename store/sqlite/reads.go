@@ -47,8 +47,9 @@ var sqlNextDue = func() string {
 
 // reads are the queries as one connection has prepared them.
 type reads struct {
-	execution, executionAt, attempt, idempotency, attemptsOf, routes, ready, readyRoute, due, slots, nextDue *statement
-	edgesFrom, edgesTo, members                                                                              *statement
+	execution, executionAt, attempt, idempotency, attemptsOf, routes *statement
+	ready, readyRoute, due, slots, nextDue                           *statement
+	edgesFrom, edgesTo, members                                      *statement
 
 	keyed map[record.Family]*keyedReads
 }

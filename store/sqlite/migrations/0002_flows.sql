@@ -141,6 +141,6 @@ FROM (
         count(*) FILTER (WHERE public_state = 'delayed') AS members_delayed,
         count(*) FILTER (WHERE public_state = 'rate_limited') AS members_rate_limited,
         count(*) FILTER (WHERE public_state = 'waiting_children') AS members_waiting_children
-    FROM ff_exec_core WHERE flow_id IS NOT NULL
+    FROM ff_exec_core INDEXED BY ff_exec_core_flow WHERE flow_id IS NOT NULL
     GROUP BY flow_id, partition_key
 );
