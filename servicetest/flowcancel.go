@@ -1,6 +1,7 @@
 package servicetest
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -26,7 +27,11 @@ func (g *graph) told() []string {
 	var out []string
 	for _, ev := range g.dump().Events {
 		if ev.Family == record.FamilyOperator && ev.ExecutionID.UUID() == [16]byte(g.id) {
-			out = append(out, ev.Type+" "+string(ev.Details))
+			var details map[string]any
+			g.ok(json.Unmarshal(ev.Details, &details))
+			sorted, err := json.Marshal(details)
+			g.ok(err)
+			out = append(out, ev.Type+" "+string(sorted))
 		}
 	}
 	return out

@@ -15,7 +15,7 @@ import (
 	"github.com/flowfabric/flowfabric/store/postgres"
 )
 
-// The binding acceptance cases of chapter 30, section 30.13, as far as executions go. Fixtures are raw SQL with exactly the
+// The binding acceptance cases of chapter 30, section 30.13, those of executions; flows are next door. Fixtures are raw SQL with exactly the
 // columns the chapter names; assertions go by the case's own ids, so that all run on one database, which is never cleaned.
 func TestAcceptance(t *testing.T) {
 	t.Run("change_priority_happy_path_emits_operator_event", func(t *testing.T) {

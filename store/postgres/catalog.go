@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -158,19 +157,9 @@ func (st *Store) CountLane(ctx context.Context, lane flowfabric.LaneID, most int
 // Records implements [store.Catalog].
 func (st *Store) Records(ctx context.Context, q store.RecordQuery) (list []record.Keyed, err error) {
 	f := familyOf(q.Family)
-	after := make([][]byte, f.table.Keys)
+	after := f.first()
 	if q.After != nil {
-		parts := q.After.Parts()
-		if len(parts) != f.table.Keys {
-			return nil, fmt.Errorf("postgres: list records: a key of the family %q has %d parts, not %d", q.Family, f.table.Keys, len(parts))
-		}
-		for i, part := range parts {
-			after[i] = []byte(part)
-		}
-	} else {
-		for i := range after {
-			after[i] = []byte{}
-		}
+		after = f.keyValues(q.After)
 	}
 	err = st.inquire(ctx, "list records", func(t *trip) {
 		var sc scanner

@@ -18,6 +18,7 @@ type family struct {
 	name  record.Family
 	table *sqlstore.KeyedTable
 	byKey *statement
+	hold  *statement // byKey that locks, for a family whose records are contended; else nil
 	take  *statement // what is due, nil when nothing ever is
 	peek  *statement
 	list  []*statement // by the length of the prefix
@@ -34,7 +35,10 @@ var families = func() []*family {
 
 func newFamily(name record.Family) *family {
 	table := sqlstore.Keyed[name]
-	f := &family{name: name, table: table, byKey: newStatement(recordsByKeyText(table))}
+	f := &family{name: name, table: table, byKey: newStatement(recordsByKeyText(table, ``))}
+	if table.Contended {
+		f.hold = newStatement(recordsByKeyText(table, ` FOR NO KEY UPDATE`))
+	}
 	if table.Due != "" {
 		f.take = newStatement(dueRecordsText(table) + ` FOR NO KEY UPDATE SKIP LOCKED`)
 		f.peek = newStatement(dueRecordsText(table))
@@ -55,7 +59,7 @@ func familyOf(name record.Family) *family {
 }
 
 // recordsByKeyText has an array for each part of the key.
-func recordsByKeyText(t *sqlstore.KeyedTable) string {
+func recordsByKeyText(t *sqlstore.KeyedTable, locked string) string {
 	var arrays, names, match []string
 	for i, c := range t.Columns[:t.Keys] {
 		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", i+1, typeOf(c.Kind).name))
@@ -63,7 +67,7 @@ func recordsByKeyText(t *sqlstore.KeyedTable) string {
 		match = append(match, `r.`+c.Name+` = k.`+c.Name)
 	}
 	return `SELECT ` + t.Names("c.") + ` FROM unnest(` + strings.Join(arrays, `, `) + `) k(` + strings.Join(names, `, `) + `)
-	CROSS JOIN LATERAL (SELECT * FROM ` + t.Name + ` r WHERE ` + strings.Join(match, ` AND `) + ` OFFSET 0) c`
+	CROSS JOIN LATERAL (SELECT * FROM ` + t.Name + ` r WHERE ` + strings.Join(match, ` AND `) + ` OFFSET 0` + locked + `) c`
 }
 
 // dueRecordsText takes the storage clock, NULL for the server's, and a limit. Served by an index that is this order.
@@ -106,8 +110,35 @@ func (f *family) keyArrays(keys []record.Key) [][]byte {
 	return params
 }
 
+// keyValues are the parts of a key, each as one value.
+func (f *family) keyValues(key record.Key) [][]byte {
+	r := f.table.Blank(key)
+	values := make([][]byte, f.table.Keys)
+	for i := range values {
+		c := &f.table.Columns[i]
+		var a array
+		a.reset(c.Kind)
+		c.Write(&r, &a)
+		values[i] = a.one()
+	}
+	return values
+}
+
+// first are the parts of a key before all others.
+func (f *family) first() [][]byte {
+	values := make([][]byte, f.table.Keys)
+	for i := range values {
+		values[i] = []byte{}
+		if f.table.Columns[i].Kind == sqlstore.UUID {
+			values[i] = make([]byte, 16)
+		}
+	}
+	return values
+}
+
 // keyedReads is what the loads of a round trip ask of the keyed families, and the answers.
 type keyedReads struct {
+	peek  bool
 	keys  []record.Key
 	found []record.Keyed
 }
@@ -135,8 +166,13 @@ func (r *keyedReads) send(t *trip) {
 		if len(keys[f]) == 0 {
 			continue
 		}
+		st := f.byKey
+		if f.hold != nil && !r.peek {
+			st = f.hold
+			slices.SortFunc(keys[f], record.CompareKeys) // all lock in one order
+		}
 		var sc scanner
-		t.send(f.byKey, f.keyArrays(keys[f]), func(values [][]byte) error {
+		t.send(st, f.keyArrays(keys[f]), func(values [][]byte) error {
 			r.found = append(r.found, *scan(&sc, &f.table.Table, values))
 			return nil
 		})

@@ -76,6 +76,7 @@ type reads struct {
 	loads []*store.Load
 
 	keyed       keyedReads
+	graph       graphReads
 	executions  []flowfabric.ExecutionID
 	attempts    []record.AttemptKey
 	idempotency []record.IdempotencyKey
@@ -106,6 +107,9 @@ func gather(s *session, loads []*store.Load) *reads {
 	r := &reads{s: s, loads: loads}
 	for _, l := range loads {
 		r.keyed.keys = append(r.keyed.keys, l.Reads.Records...)
+		r.keyed.peek = l.Peek
+		r.graph.edges = append(r.graph.edges, l.Reads.Edges...)
+		r.graph.members = append(r.graph.members, l.Reads.Members...)
 		r.slots = append(r.slots, l.Reads.Slots...)
 		r.executions = append(r.executions, l.Reads.Executions...)
 		r.attempts = append(r.attempts, l.Reads.Attempts...)
@@ -137,7 +141,7 @@ func gather(s *session, loads []*store.Load) *reads {
 
 // statements is how many the reads need.
 func (r *reads) statements() int {
-	n := len(r.queries) + len(r.keyed.byFamily())
+	n := len(r.queries) + len(r.keyed.byFamily()) + r.graph.statements()
 	for _, asked := range []bool{
 		len(r.executions) > 0, len(r.attempts) > 0, len(r.idempotency) > 0, len(r.lanes) > 0, len(r.slots) > 0, r.nextDue,
 	} {
@@ -153,6 +157,7 @@ func (r *reads) statements() int {
 func (r *reads) send(t *trip) {
 	r.keyed.send(t)
 	r.sendExecutions(t)
+	r.graph.send(t)
 	for _, q := range r.queries {
 		q.send(t)
 	}
@@ -166,6 +171,7 @@ func (r *reads) send(t *trip) {
 // deliver hands the answers to the batch. What was found goes first: absence never replaces it.
 func (r *reads) deliver(b *store.Batch) {
 	r.keyed.deliver(b)
+	r.graph.deliver(b)
 	for _, e := range r.foundExecs {
 		b.AddExecution(e.ID, e)
 	}

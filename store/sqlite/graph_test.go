@@ -115,7 +115,7 @@ func TestViews_PendingCancelGroupsAreErrands(t *testing.T) {
 	s := open(t, path, nil)
 	apply(t, s, &store.Unit{Partition: flow7.Home, Decide: func(tx *store.Tx) error {
 		for _, kind := range []record.ErrandKind{record.CancelSiblings, record.Resolve} {
-			tx.PutRecord(&record.Errand{
+			tx.Put(&record.Errand{
 				ErrandKey:  record.ErrandKey{Home: flow7.Home, FlowID: flow7.FlowID, ExecutionID: memberOf7(2), Kind: kind},
 				EnqueuedAt: 5,
 			})

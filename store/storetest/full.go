@@ -21,7 +21,7 @@ func fullExecution() *record.Execution {
 			Phase: ff.PhaseActive, Ownership: ff.LeaseExpiredReclaimable, Eligibility: ff.EligibilityNotApplicable,
 			BlockingReason: ff.WaitingForWorker, Outcome: ff.OutcomeFailed, AttemptState: ff.AttemptInterrupted,
 		},
-		Public: ff.PublicActive, Ready: true, DueAt: start + 1, Priority: 9000, Boost: 17, DelayUntil: ff.MaxTimestamp,
+		Public: ff.PublicActive, Ready: true, AwaitsUpstream: true, DueAt: start + 1, Priority: 9000, Boost: 17, DelayUntil: ff.MaxTimestamp,
 		DeadlineAt: start + 12, AttemptEndsAt: start + 13, AttemptLeftMS: 1 << 40, RetainUntil: start + 14, Slot: true,
 		BlockingDetail: "lease expired,\nawaiting reclaim", StartedAt: start + 2, CompletedAt: start + 3,
 		LastTransitionAt: start + 4, LastMutationAt: start + 5, TotalAttempts: 2_000_000_000, RetryCount: 2, ReclaimCount: 3,
@@ -96,7 +96,36 @@ func fullEvent() record.Event {
 
 // fullRecords has a record of each keyed family with every field set.
 func fullRecords() []record.Keyed {
+	flow, second := ff.FlowID(uuidOf(110)), ff.EdgeID(uuidOf(111))
+	member := func(n int) ff.ExecutionID { return ff.ExecutionIDFrom(homePartition.Index, id(n).UUID()) }
 	return []record.Keyed{
+		&record.Backlog{
+			BacklogKey: record.BacklogKey{Home: homePartition, FlowID: flow}, Version: 1, RequestedAt: start + 1, Requester: "ops",
+			Reason: "ä 'x'", GraceUntil: start + 2, Policy: ff.CancelPending, CancelledBy: ff.SourceCancelFlowHeader, Spreading: true,
+			After: member(3), Acked: true, Outstanding: 4,
+		},
+		&record.BacklogMember{BacklogMemberKey: record.BacklogMemberKey{Home: homePartition, FlowID: flow, ExecutionID: member(3)}, Version: 1},
+		&record.Edge{
+			EdgeKey: record.EdgeKey{Home: homePartition, FlowID: flow, EdgeID: second}, Version: 1, Upstream: member(3), Downstream: member(4),
+			DependencyKind: ff.SuccessOnly, Required: true, DataPassingRef: "result", State: ff.EdgeImpossible, CreatedAt: start + 1,
+			CreatedBy: "engine", Applied: true, AppliedAt: start + 2, ResolvedAt: start + 3, Outcome: ff.OutcomeFailed, Round: 5, Wave: 6,
+		},
+		&record.Group{
+			GroupKey: record.GroupKey{Home: homePartition, FlowID: flow, Downstream: member(4)}, Version: 1,
+			Policy:  ff.GroupPolicy{Kind: ff.Quorum, K: 7, OnSatisfied: ff.LetRun},
+			Success: 1, Fail: 2, Skip: 3, Running: 4, Total: 10, Required: 6, RequiredSuccess: 5, State: ff.GroupImpossible, Round: 7, Wave: 8,
+			SatisfiedAt: start + 1, SiblingsPending: true, SiblingsReason: "sibling_quorum_impossible", DataEdge: second, DataFrom: member(3),
+		},
+		&record.Errand{
+			ErrandKey: record.ErrandKey{Home: homePartition, FlowID: flow, ExecutionID: member(4), Kind: record.CancelSiblings}, Version: 1,
+			After: second, EnqueuedAt: start + 1,
+		},
+		&record.Flow{
+			FlowKey: record.FlowKey{Home: homePartition, FlowID: flow}, Version: 1, GraphRevision: 1 << 60, State: ff.FlowCancelled,
+			Kind: "etl 'x'", Namespace: "tenant-ä", Tags: map[string]string{"team.name": "mail"}, Sealed: true, NodeCount: 5, EdgeCount: 6,
+			EndedCount: 4, BadCount: 3, CreatedAt: start + 1, LastMutationAt: start + 2, TerminalAt: start + 3,
+			CancellationPolicy: ff.CancelAll, CancelReason: new("no more"), RemoveAt: start + 4,
+		},
 		&record.Lane{
 			LaneKey: record.LaneKey{Home: homePartition, Lane: "a lane, ~punctuation 'quotes'"}, Version: 1, State: ff.LaneDraining,
 			Weight: 1000, MaxConcurrency: 100_000, RegisteredAt: start + 1, RegisteredBy: "ops \"x\"", UpdatedAt: start + 2,
@@ -122,6 +151,18 @@ func bareRecord(key record.Key) record.Keyed {
 		return &record.Worker{WorkerKey: key, Version: 1}
 	case record.SecretKey:
 		return &record.Secret{SecretKey: key, Version: 1}
+	case record.FlowKey:
+		return &record.Flow{FlowKey: key, Version: 1, Namespace: ff.DefaultNamespace}
+	case record.EdgeKey:
+		return &record.Edge{EdgeKey: key, Version: 1, Upstream: id(1), Downstream: id(2)}
+	case record.GroupKey:
+		return &record.Group{GroupKey: key, Version: 1, Policy: ff.GroupPolicy{Kind: ff.AllOf}}
+	case record.ErrandKey:
+		return &record.Errand{ErrandKey: key, Version: 1}
+	case record.BacklogKey:
+		return &record.Backlog{BacklogKey: key, Version: 1}
+	case record.BacklogMemberKey:
+		return &record.BacklogMember{BacklogMemberKey: key, Version: 1}
 	default:
 		panic(fmt.Sprintf("storetest: no bare record of family %s", key.Family()))
 	}
@@ -149,6 +190,16 @@ func unset(path string, v reflect.Value) []string {
 
 // alter gives a field another value that its column can hold.
 func alter(v reflect.Value) {
+	switch r := v.Interface().(type) {
+	case ff.ExecutionID:
+		u := r.UUID()
+		u[0] ^= 1
+		v.Set(reflect.ValueOf(ff.ExecutionIDFrom(r.Partition().Index, u)))
+		return
+	case ff.GroupPolicy:
+		v.Set(reflect.ValueOf(ff.GroupPolicy{Kind: ff.AnyOf, OnSatisfied: ff.CancelRemaining}))
+		return
+	}
 	switch v.Kind() {
 	case reflect.Bool:
 		v.SetBool(!v.Bool())
@@ -174,7 +225,7 @@ func alter(v reflect.Value) {
 		v.Set(reflect.Append(v.Slice3(0, v.Len(), v.Len()), n))
 	case reflect.Map:
 		n := reflect.MakeMap(v.Type())
-		n.SetMapIndex(reflect.ValueOf("another"), reflect.ValueOf("value"))
+		n.SetMapIndex(reflect.ValueOf("another.key"), reflect.ValueOf("value"))
 		v.Set(n)
 	case reflect.Pointer:
 		n := reflect.New(v.Type().Elem())

@@ -154,7 +154,7 @@ func (w *walk) decide(rule string, e *record.Execution, att *record.Attempt) (li
 	case "revoke":
 		ch, _, err = lifecycle.RevokeLease(e, att, &ff.RevokeLease{Reason: "operator"}, w.now)
 	case "replay":
-		return lifecycle.Replay(e, att, &ff.Replay{Reason: "again"}, w.now)
+		return lifecycle.Replay(e, att, 0, &ff.Replay{Reason: "again"}, w.now)
 	case "renew":
 		return lifecycle.Renew(e, &ff.Renew{Fence: fence, TTL: 60 * time.Millisecond}, w.now)
 	case "priority":
