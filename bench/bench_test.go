@@ -15,6 +15,8 @@ var small = map[bench.Scenario]bench.Options{
 	bench.Latency:    {Executions: 20},
 	bench.Backlog:    {Executions: 500, Workers: 100, Backlog: 12_000},
 	bench.Idle:       {Workers: 10, Duration: 100 * time.Millisecond},
+	bench.Heartbeat:  {Workers: 50, Duration: 100 * time.Millisecond},
+	bench.Steady:     {Workers: 8, Callers: 4, Duration: 300 * time.Millisecond},
 	bench.Cold:       {Executions: 1},
 	bench.Lifecycle:  {Executions: 1000, Workers: 100},
 	bench.Routes:     {Executions: 200, Workers: 10, Duration: 50 * time.Millisecond},

@@ -14,7 +14,10 @@ func (r *run) cold(ctx context.Context) error {
 	times := make([]time.Duration, r.opts.Executions)
 	for i := range times {
 		last := i == len(times)-1
-		err := r.withDatabase(ctx, r.opts.Keep && last, func(db place.Place) error {
+		err := r.withPlace(ctx, r.opts.Keep && last, func(db place.Place) error {
+			if err := db.Settle(ctx); err != nil {
+				return err
+			}
 			return r.metered(db, 0, func() (err error) {
 				times[i], err = r.firstExecution(ctx, db)
 				return err

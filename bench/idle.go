@@ -8,7 +8,7 @@ import (
 	"github.com/flowfabric/flowfabric/worker"
 )
 
-// settling is how long idle workers are left alone before they are counted, so that their first claims are over.
+// settling is how long workers are left alone before they are counted, so that their first claims are over.
 const settling = 500 * time.Millisecond
 
 func (r *run) idle(ctx context.Context, b *bed) error {
@@ -17,30 +17,33 @@ func (r *run) idle(ctx context.Context, b *bed) error {
 	for i := range workers {
 		workers[i] = r.newWorker(b.eng, 1, func() {}, func() {})
 	}
-	return besideAll(ctx, workers, func(ctx context.Context) error {
-		if !loop.Sleep(ctx, r.clock, settling, nil) {
+	return besideAll(ctx, workers, func(ctx context.Context) error { return r.countStatements(ctx, b) })
+}
+
+// countStatements lets pass what is under way, then counts for the run's duration.
+func (r *run) countStatements(ctx context.Context, b *bed) error {
+	if !loop.Sleep(ctx, r.clock, settling, nil) {
+		return context.Cause(ctx)
+	}
+	before, counter, err := b.db.Statements(ctx)
+	if err != nil {
+		return err
+	}
+	err = r.metered(b.db, 0, func() error {
+		if !loop.Sleep(ctx, r.clock, r.opts.Duration, nil) {
 			return context.Cause(ctx)
 		}
-		before, counter, err := b.db.Statements(ctx)
-		if err != nil {
-			return err
-		}
-		err = r.metered(b.db, 0, func() error {
-			if !loop.Sleep(ctx, r.clock, r.opts.Duration, nil) {
-				return context.Cause(ctx)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if counter == "" {
-			r.res.note("statements are not counted on " + string(r.kind))
-			return nil
-		}
-		after, _, err := b.db.Statements(ctx)
-		r.res.StatementsPerS = float64(after-before) / r.res.DurationS
-		r.res.note("statements counted by " + counter)
-		return err
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	if counter == "" {
+		r.res.note("statements are not counted on " + string(r.kind))
+		return nil
+	}
+	after, _, err := b.db.Statements(ctx)
+	r.res.StatementsPerS = float64(after-before) / r.res.DurationS
+	r.res.note("statements counted by " + counter)
+	return err
 }

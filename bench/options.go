@@ -28,6 +28,12 @@ const (
 	Backlog Scenario = "backlog"
 	// Idle runs Workers workers without work for Duration and counts what that costs the database.
 	Idle Scenario = "idle"
+	// Heartbeat lets one worker hold Workers leases in handlers that block and counts for Duration what renewing them, every
+	// third of their TTL of 30 s, costs the database.
+	Heartbeat Scenario = "heartbeat"
+	// Steady measures what Callers and a worker of Workers slots get through, then submits at 80 % of that for Duration:
+	// how long an execution waits for its handler, and what grows although what is finished is soon removed.
+	Steady Scenario = "steady"
 	// Cold opens and migrates an empty database and runs a first execution on it, Executions times.
 	Cold Scenario = "cold"
 	// Lifecycle submits like Submit, then drains like Throughput, and measures the CPU of both together.
@@ -39,7 +45,7 @@ const (
 
 // Scenarios lists all scenarios.
 func Scenarios() []Scenario {
-	return []Scenario{Submit, Throughput, Latency, Backlog, Idle, Cold, Lifecycle, Routes}
+	return []Scenario{Submit, Throughput, Latency, Backlog, Idle, Heartbeat, Steady, Cold, Lifecycle, Routes}
 }
 
 // SmallBacklog is how many executions wait in the first half of [Backlog].
@@ -53,7 +59,7 @@ type Options struct {
 	Scenario Scenario
 	// Executions is how many are measured: 1 to 10,000,000.
 	Executions int
-	// Workers is the number of slots of the worker, of workers for Idle: 1 to 10,000.
+	// Workers is the number of slots of the worker, of workers for Idle and Routes, of leases for Heartbeat: 1 to 10,000.
 	Workers int
 	// Callers is how many submit at once: 1 to 10,000.
 	Callers int
@@ -63,8 +69,10 @@ type Options struct {
 	Backlog int
 	// PayloadBytes is the size of each payload: 2 to [flowfabric.MaxPayloadBytes].
 	PayloadBytes int
-	// Duration is how long Idle lasts: 10 ms to an hour.
+	// Duration is how long Idle, Heartbeat, Steady and each measured mode of Routes last: 10 ms to 24 hours.
 	Duration time.Duration
+	// Repeat is how often the scenario is run, each time on a new database; the result has the medians. 1 to 100.
+	Repeat int
 	// AllowUnsafe measures even on a server that acknowledges commits before they are durable; the result says so.
 	AllowUnsafe bool
 	// Keep leaves the database in place; a note of the result names it.
@@ -75,6 +83,7 @@ type Options struct {
 func defaults(s Scenario) Options {
 	d := Options{
 		Executions: 20_000, Workers: 16, Callers: 1, Bulk: 1000, Backlog: 1_000_000, PayloadBytes: 64, Duration: 10 * time.Second,
+		Repeat: 1,
 	}
 	switch s {
 	case Submit:
@@ -83,6 +92,10 @@ func defaults(s Scenario) Options {
 		d.Executions, d.Bulk = 1000, 1
 	case Idle, Routes:
 		d.Workers = 100
+	case Heartbeat:
+		d.Workers, d.Duration = 10_000, 30*time.Second
+	case Steady:
+		d.Workers, d.Callers, d.Bulk, d.Duration = 64, 32, 1, 2*time.Minute
 	case Cold:
 		d.Executions, d.Bulk = 10, 1
 	default:
@@ -101,6 +114,7 @@ func (o Options) withDefaults() Options {
 	o.Backlog = cmp.Or(o.Backlog, d.Backlog)
 	o.PayloadBytes = cmp.Or(o.PayloadBytes, d.PayloadBytes)
 	o.Duration = cmp.Or(o.Duration, d.Duration)
+	o.Repeat = cmp.Or(o.Repeat, d.Repeat)
 	return o
 }
 
@@ -117,14 +131,15 @@ func (o Options) validate() error {
 		{"Callers", o.Callers, 1, 10_000},
 		{"Bulk", o.Bulk, 1, flowfabric.MaxSubmitMany},
 		{"Backlog", o.Backlog, SmallBacklog, maxExecutions},
+		{"Repeat", o.Repeat, 1, 100},
 		{"PayloadBytes", o.PayloadBytes, len(`""`), flowfabric.MaxPayloadBytes},
 	} {
 		if f.got < f.least || f.got > f.most {
 			return fmt.Errorf("%w: %s is %d; it must be from %d to %d", ErrOptions, f.name, f.got, f.least, f.most)
 		}
 	}
-	if o.Duration < 10*time.Millisecond || o.Duration > time.Hour {
-		return fmt.Errorf("%w: Duration is %s; it must be from 10ms to 1h", ErrOptions, o.Duration)
+	if o.Duration < 10*time.Millisecond || o.Duration > 24*time.Hour {
+		return fmt.Errorf("%w: Duration is %s; it must be from 10ms to 24h", ErrOptions, o.Duration)
 	}
 	return nil
 }

@@ -17,15 +17,24 @@ type Result struct {
 	GOMAXPROCS    int               `json:"gomaxprocs"`
 	GOGC          int               `json:"gogc"` // the garbage collector's target in percent; -1: off
 
+	// What the place can do at most, measured just before: the median time to make a page durable, 0 where that cannot be
+	// seen; how many transactions of one INSERT one connection commits; the median time of a statement that does nothing.
+	FsyncUS        float64 `json:"fsync_us,omitempty"`
+	RawCommitsPerS float64 `json:"raw_commits_per_s,omitempty"`
+	RoundTripUS    float64 `json:"round_trip_us,omitempty"`
+
 	Executions   int `json:"executions,omitempty"`
 	Workers      int `json:"workers,omitempty"`
 	Callers      int `json:"callers,omitempty"`
 	Bulk         int `json:"bulk,omitempty"`
 	PayloadBytes int `json:"payload_bytes,omitempty"`
 	Backlog      int `json:"backlog,omitempty"`
+	Repeat       int `json:"repeat,omitempty"` // how many runs the figures are medians of; absent: one run
 
 	SubmitPerS   float64 `json:"submit_per_s,omitempty"`
 	EndToEndPerS float64 `json:"end_to_end_per_s,omitempty"`
+	// RatioToRaw is SubmitPerS to RawCommitsPerS, for one caller who submits one at a time and so has a commit for each.
+	RatioToRaw float64 `json:"ratio_to_raw,omitempty"`
 	// Percentiles: of a call of Submit or SubmitMany, from submit to handler, or from opening to the first completion.
 	P50MS float64 `json:"p50_ms,omitempty"`
 	P95MS float64 `json:"p95_ms,omitempty"`
@@ -40,7 +49,26 @@ type Result struct {
 
 	Routing []RoutingResult `json:"routing,omitempty"`
 
+	// StatementsPerS is what the database ran while workers were idle or kept leases, RenewalsPerS the leases renewed.
 	StatementsPerS float64 `json:"statements_per_s,omitempty"`
+	RenewalsPerS   float64 `json:"renewals_per_s,omitempty"`
+
+	// Steady: CapacityPerS is what was got through with callers that never paused, OfferedPerS what was submitted of it.
+	CapacityPerS float64 `json:"capacity_per_s,omitempty"`
+	OfferedPerS  float64 `json:"offered_per_s,omitempty"`
+	// Steady: sizes in the end, in bytes, and their growth in bytes per minute after the warm-up: this process's resident
+	// memory, its live heap, and all tables with their indexes (SQLite: the pages of the file that are not free). Negative:
+	// it shrank. 0: it did not change, or cannot be seen.
+	RSSBytes    float64 `json:"rss_bytes,omitempty"`
+	RSSGrowth   float64 `json:"rss_growth_per_min,omitempty"`
+	HeapBytes   float64 `json:"heap_bytes,omitempty"`
+	HeapGrowth  float64 `json:"heap_growth_per_min,omitempty"`
+	TableBytes  float64 `json:"table_bytes,omitempty"`
+	TableGrowth float64 `json:"table_growth_per_min,omitempty"`
+	// TrimmedPerS is how many finished executions were removed each second after the warm-up; OfferedPerS in the long run.
+	TrimmedPerS float64 `json:"trimmed_per_s,omitempty"`
+	// TrimPacePerS is how many the engine's own trimmer can remove, which takes a tenth of a connection at most.
+	TrimPacePerS float64 `json:"trim_pace_per_s,omitempty"`
 
 	DBCPUS            float64 `json:"db_cpu_s"`
 	ClientCPUS        float64 `json:"client_cpu_s"`
@@ -48,8 +76,21 @@ type Result struct {
 	DurationS         float64 `json:"duration_s"`
 	// ForeignCPUShare is what programs that have no part in the run used of the machine's CPU, 0 to 1. Linux alone tells.
 	ForeignCPUShare float64 `json:"foreign_cpu_share"`
+	// StealShare is what the host of a virtual machine kept back of its CPU, 0 to 1. Linux alone tells.
+	StealShare float64 `json:"steal_share"`
 
 	Notes []string `json:"notes,omitempty"`
+}
+
+// figures are all that runs of the same scenario differ in, but Routing.
+func (r *Result) figures() []*float64 {
+	return []*float64{
+		&r.FsyncUS, &r.RawCommitsPerS, &r.RoundTripUS, &r.SubmitPerS, &r.EndToEndPerS, &r.RatioToRaw,
+		&r.P50MS, &r.P95MS, &r.P99MS, &r.SmallBacklogPerS, &r.LargeBacklogPerS, &r.BacklogRatio, &r.BacklogCPURatio,
+		&r.StatementsPerS, &r.RenewalsPerS, &r.CapacityPerS, &r.OfferedPerS,
+		&r.RSSBytes, &r.RSSGrowth, &r.HeapBytes, &r.HeapGrowth, &r.TableBytes, &r.TableGrowth, &r.TrimmedPerS, &r.TrimPacePerS,
+		&r.DBCPUS, &r.ClientCPUS, &r.CPUUsPerExecution, &r.DurationS, &r.ForeignCPUShare, &r.StealShare,
+	}
 }
 
 func (r *Result) note(text string) { r.Notes = append(r.Notes, text) }

@@ -9,6 +9,7 @@ import (
 	"runtime/metrics"
 	"time"
 
+	"github.com/flowfabric/flowfabric/bench/internal/place"
 	"github.com/flowfabric/flowfabric/engine"
 	"github.com/flowfabric/flowfabric/internal/backend"
 	"github.com/flowfabric/flowfabric/internal/clock"
@@ -19,8 +20,8 @@ import (
 // [Options].AllowUnsafe is set.
 var ErrNotDurable = errors.New("the server does not make commits durable")
 
-// Run makes a database, measures a scenario on it and removes it. It fails with [ErrOptions], [ErrNotDurable] or
-// [backend.ErrURL] before it measures anything.
+// Run makes a database, measures a scenario on it and removes it, Options.Repeat times. It fails with [ErrOptions],
+// [ErrNotDurable] or [backend.ErrURL] before it measures anything. When ctx ends, the database is removed all the same.
 func Run(ctx context.Context, o Options) (Result, error) {
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {
@@ -30,13 +31,17 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	r := &run{opts: o, kind: kind, clock: clock.Real()}
-	r.res = Result{Scenario: o.Scenario, Store: string(kind), GOMAXPROCS: runtime.GOMAXPROCS(0), GOGC: gogc()}
-	if err := r.measure(ctx); err != nil {
-		return Result{}, fmt.Errorf("scenario %s on %s: %w", o.Scenario, kind, err)
+	results := make([]Result, o.Repeat)
+	for i := range results {
+		r := &run{opts: o, kind: kind, clock: clock.Real()}
+		r.opts.Keep = o.Keep && i == o.Repeat-1
+		r.res = Result{Scenario: o.Scenario, Store: string(kind), GOMAXPROCS: runtime.GOMAXPROCS(0), GOGC: gogc()}
+		if err := r.measure(ctx); err != nil {
+			return Result{}, fmt.Errorf("scenario %s on %s: %w", o.Scenario, kind, err)
+		}
+		results[i] = r.res
 	}
-	r.tellForeign()
-	return r.res, nil
+	return medians(results), nil
 }
 
 // gogc reads the garbage collector's target.
@@ -55,19 +60,34 @@ type run struct {
 	kind  backend.Kind
 	clock clock.Clock
 	res   Result
-	// foreign is the CPU time other programs used while the meter ran.
-	foreign time.Duration
+	// foreign is the CPU time other programs used while the meter ran, stolen what the machine's host kept back.
+	foreign, stolen time.Duration
 }
 
 func (r *run) measure(ctx context.Context) error {
+	if err := r.describe(ctx); err != nil {
+		return err
+	}
+	if err := r.scenario(ctx); err != nil {
+		return err
+	}
+	r.tellForeign()
+	r.tellRatio()
+	return nil
+}
+
+func (r *run) scenario(ctx context.Context) error {
 	if r.opts.Scenario == Cold {
 		return r.cold(ctx)
 	}
-	return r.withDatabase(ctx, r.opts.Keep, func(db database) error {
-		if err := db.migrate(ctx); err != nil {
+	return r.withPlace(ctx, r.opts.Keep, func(p place.Place) error {
+		if err := p.Migrate(ctx); err != nil {
 			return err
 		}
-		return r.withBed(ctx, db, func(b *bed) error {
+		if err := p.Settle(ctx); err != nil {
+			return err
+		}
+		return r.withBed(ctx, p, func(b *bed) error {
 			switch r.opts.Scenario {
 			case Submit:
 				return r.submit(ctx, b)
@@ -79,6 +99,10 @@ func (r *run) measure(ctx context.Context) error {
 				return r.backlog(ctx, b)
 			case Idle:
 				return r.idle(ctx, b)
+			case Heartbeat:
+				return r.heartbeat(ctx, b)
+			case Steady:
+				return r.steady(ctx, b)
 			case Routes:
 				return r.routes(ctx, b)
 			default:
@@ -88,52 +112,76 @@ func (r *run) measure(ctx context.Context) error {
 	})
 }
 
-// withDatabase runs fn with a new, empty database and removes that, unless it is to be kept.
-func (r *run) withDatabase(ctx context.Context, keep bool, fn func(database) error) (err error) {
-	db, err := create(ctx, r.kind, r.opts.Store)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if keep {
-			r.res.note("kept: " + backend.Redact(db.url()))
-			return
-		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		defer cancel()
-		if dropErr := db.drop(ctx); dropErr != nil {
-			err = errors.Join(err, fmt.Errorf("remove %s: %w", backend.Redact(db.url()), dropErr))
-		}
-	}()
-	if r.res.Settings == nil {
-		if err := db.describe(ctx, &r.res); err != nil {
+// describe tells what decides what the figures are worth: the settings, and what the store can do at most. It measures
+// that in a place of its own, because it leaves something behind.
+func (r *run) describe(ctx context.Context) error {
+	return r.withPlace(ctx, false, func(p place.Place) error {
+		d, err := p.Describe(ctx)
+		if err != nil {
 			return fmt.Errorf("read the settings: %w", err)
 		}
+		r.res.ServerVersion, r.res.Settings, r.res.Durable, r.res.Notes = d.ServerVersion, d.Settings, d.Durable, d.Notes
+		if !d.Durable && r.kind != backend.Memory && !r.opts.AllowUnsafe {
+			return fmt.Errorf("%w: %v", ErrNotDurable, d.Settings)
+		}
+		probe, err := p.Probe(ctx, r.clock)
+		if err != nil {
+			return fmt.Errorf("measure raw commits: %w", err)
+		}
+		r.res.FsyncUS = float64(probe.Sync) / float64(time.Microsecond)
+		r.res.RoundTripUS = float64(probe.RoundTrip) / float64(time.Microsecond)
+		r.res.RawCommitsPerS = probe.CommitsPerS
+		return nil
+	})
+}
+
+// tellRatio compares a caller alone, who has a commit for each execution, with the raw commits.
+func (r *run) tellRatio() {
+	if r.opts.Scenario == Submit && r.opts.Callers == 1 && r.opts.Bulk == 1 && r.res.RawCommitsPerS > 0 {
+		r.res.RatioToRaw = r.res.SubmitPerS / r.res.RawCommitsPerS
 	}
-	if !r.res.Durable && r.kind != backend.Memory && !r.opts.AllowUnsafe {
-		return fmt.Errorf("%w: %v", ErrNotDurable, r.res.Settings)
+}
+
+// withPlace runs fn with a new, empty database and removes that, unless it is to be kept.
+func (r *run) withPlace(ctx context.Context, keep bool, fn func(place.Place) error) error {
+	err := place.With(ctx, r.opts.Store, keep, r.clock, func(p place.Place) error {
+		if keep {
+			r.res.note("kept: " + backend.Redact(p.URL()))
+		}
+		return fn(p)
+	})
+	if errors.Is(err, place.ErrExists) {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	return fn(db)
+	return err
 }
 
 // bed is an engine over a store on a database.
 type bed struct {
-	db  database
+	db  place.Place
 	st  store.Store
 	eng *engine.Engine
 }
 
-// withBed runs fn with an open engine on db.
-func (r *run) withBed(ctx context.Context, db database, fn func(*bed) error) (err error) {
-	st, closeStore, err := backend.Open(ctx, db.url())
+// withBed runs fn with an open engine on p.
+func (r *run) withBed(ctx context.Context, p place.Place, fn func(*bed) error) (err error) {
+	st, closeStore, err := backend.Open(ctx, p.URL())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
-	eng, err := engine.Open(ctx, st, engine.Config{})
+	eng, err := engine.Open(ctx, st, r.engineConfig())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, eng.Close(context.WithoutCancel(ctx))) }()
-	return fn(&bed{db: db, st: st, eng: eng})
+	return fn(&bed{db: p, st: st, eng: eng})
+}
+
+// engineConfig is the default, except that [Steady] keeps what is finished for a short time.
+func (r *run) engineConfig() engine.Config {
+	if r.opts.Scenario != Steady {
+		return engine.Config{}
+	}
+	return engine.Config{Retention: r.retention(), EventRetention: r.retention()}
 }

@@ -22,7 +22,9 @@ func TestRun_RefusesOptionsOutOfBounds(t *testing.T) {
 		"bulk":             {Store: "memory:", Scenario: bench.Submit, Bulk: 10_001},
 		"backlog":          {Store: "memory:", Scenario: bench.Backlog, Backlog: 9_999},
 		"payload":          {Store: "memory:", Scenario: bench.Submit, PayloadBytes: 1},
-		"duration":         {Store: "memory:", Scenario: bench.Idle, Duration: time.Millisecond},
+		"short":            {Store: "memory:", Scenario: bench.Idle, Duration: 10*time.Millisecond - 1},
+		"long":             {Store: "memory:", Scenario: bench.Idle, Duration: 24*time.Hour + 1},
+		"repeat":           {Store: "memory:", Scenario: bench.Submit, Repeat: 101},
 	} {
 		if _, err := bench.Run(t.Context(), o); !errors.Is(err, bench.ErrOptions) {
 			t.Errorf("%s: Run = %v; want %v", name, err, bench.ErrOptions)
@@ -50,15 +52,18 @@ func TestRun_ReportsWhatItMeasured(t *testing.T) {
 				t.Errorf("result = %+v", res)
 			}
 			for figure, want := range map[string]bool{
-				"submit_per_s":     scenario == bench.Submit || scenario == bench.Throughput || scenario == bench.Backlog || scenario == bench.Lifecycle,
-				"end_to_end_per_s": scenario == bench.Throughput || scenario == bench.Backlog || scenario == bench.Lifecycle || scenario == bench.Routes,
+				"submit_per_s":     scenario == bench.Submit || scenario == bench.Throughput || scenario == bench.Backlog || scenario == bench.Lifecycle || scenario == bench.Steady,
+				"end_to_end_per_s": scenario == bench.Throughput || scenario == bench.Backlog || scenario == bench.Lifecycle || scenario == bench.Routes || scenario == bench.Steady,
 				"routing":          scenario == bench.Routes,
-				"percentiles":      scenario == bench.Submit || scenario == bench.Latency || scenario == bench.Cold,
+				"percentiles":      scenario == bench.Submit || scenario == bench.Latency || scenario == bench.Cold || scenario == bench.Steady,
 				"ratio":            scenario == bench.Backlog,
+				"capacity_per_s":   scenario == bench.Steady,
+				"offered_per_s":    scenario == bench.Steady,
+				"rss_bytes":        scenario == bench.Steady,
 			} {
 				got := map[string]float64{
 					"submit_per_s": res.SubmitPerS, "end_to_end_per_s": res.EndToEndPerS, "percentiles": res.P50MS, "ratio": res.BacklogRatio,
-					"routing": routedRightly(res),
+					"routing": routedRightly(res), "capacity_per_s": res.CapacityPerS, "offered_per_s": res.OfferedPerS, "rss_bytes": res.RSSBytes,
 				}[figure]
 				if (got > 0) != want {
 					t.Errorf("%s = %v; want it measured: %v", figure, got, want)
@@ -76,6 +81,45 @@ func routedRightly(res bench.Result) float64 {
 		least = min(least, mode.Share)
 	}
 	return math.Floor(least)
+}
+
+func TestRun_RepeatedTellsHowOften(t *testing.T) {
+	res, err := bench.Run(t.Context(), bench.Options{Store: "sqlite:", Scenario: bench.Submit, Executions: 10, Repeat: 2, AllowUnsafe: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Repeat != 2 || res.Executions != 10 || res.SubmitPerS <= 0 {
+		t.Errorf("result = %+v", res)
+	}
+}
+
+func TestRun_OneCallerIsComparedWithRawCommits(t *testing.T) {
+	for callers, want := range map[int]bool{1: true, 2: false} {
+		res, err := bench.Run(t.Context(), bench.Options{
+			Store: "sqlite:", Scenario: bench.Submit, Executions: 20, Callers: callers, AllowUnsafe: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.RawCommitsPerS <= 0 || res.FsyncUS <= 0 || (res.RatioToRaw > 0) != want {
+			t.Errorf("%d callers: raw %v/s, fsync %v µs, ratio %v", callers, res.RawCommitsPerS, res.FsyncUS, res.RatioToRaw)
+		}
+	}
+}
+
+func TestRun_SteadyRemovesWhatIsFinished(t *testing.T) {
+	if testing.Short() {
+		t.Skip("retention is a second at least")
+	}
+	res, err := bench.Run(t.Context(), bench.Options{
+		Store: "memory:", Scenario: bench.Steady, Workers: 8, Callers: 4, Duration: 3 * time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.TrimmedPerS <= 0 || res.TrimmedPerS > 2*res.OfferedPerS {
+		t.Errorf("trimmed %v/s of %v/s offered", res.TrimmedPerS, res.OfferedPerS)
+	}
 }
 
 func TestRun_SQLiteFileIsMadeAndRemoved(t *testing.T) {

@@ -144,7 +144,7 @@ func (g *graph) states(names ...string) string {
 func (g *graph) become(want string) {
 	g.Helper()
 	var names []string
-	for _, w := range strings.Fields(want) {
+	for w := range strings.FieldsSeq(want) {
 		name, _, _ := strings.Cut(w, "=")
 		names = append(names, name)
 	}

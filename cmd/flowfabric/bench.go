@@ -33,7 +33,8 @@ func newBench() *cobra.Command {
 		Long: `Measure the engine on a store, on tables that are empty when a run begins.
 
 ` + storeHelp + `
-On PostgreSQL a run makes a database of its own on that server, ff_bench_…, and drops it in the end.
+On PostgreSQL a run makes a database of its own on that server, ff_bench_…, and drops it in the end, also when it is
+interrupted; databases that killed runs left there are dropped when a run begins.
 For SQLite it makes the file, which must not exist, or one in the temporary folder for sqlite:.
 
 Scenarios:
@@ -42,6 +43,8 @@ Scenarios:
   latency     submit one at a time to an idle worker; measured until its handler is entered
   backlog     throughput with 10,000 executions waiting behind, then with --backlog
   idle        --workers workers without work: what that costs the database
+  heartbeat   --workers leases held by handlers that block: what renewing them costs the database
+  steady      measure the capacity, submit at 80 % of it for --duration: the wait for a handler, and what grows
   cold        open, migrate and complete a first execution, on a new database each time
   lifecycle   submit, then drain: the CPU of both together
   routes      --workers workers of which all, half or one can do an execution, beside 5,000 that nobody can do
@@ -59,12 +62,13 @@ Several may be named with commas, or all.
 	flags.StringVar(&o.Store, "store", "sqlite:", "the store, or the server to measure on")
 	flags.StringSliceVar(&f.scenarios, "scenario", []string{string(bench.Throughput)}, "what to measure, or all")
 	flags.IntVar(&o.Executions, "executions", 0, "executions measured (default: by scenario)")
-	flags.IntVar(&o.Workers, "workers", 0, "slots of the worker, or idle workers (default 16; idle: 100)")
-	flags.IntVar(&o.Callers, "callers", 0, "callers that submit at once (default 1)")
+	flags.IntVar(&o.Workers, "workers", 0, "slots of the worker, or idle workers (default: by scenario)")
+	flags.IntVar(&o.Callers, "callers", 0, "callers that submit at once (default 1; steady: 32)")
 	flags.IntVar(&o.Bulk, "bulk", 0, "executions submitted in a call (default: submit 1, else 1000)")
 	flags.IntVar(&o.Backlog, "backlog", 0, "executions that wait behind (default 1000000)")
 	flags.IntVar(&o.PayloadBytes, "payload", 0, "size of a payload in bytes (default 64)")
-	flags.DurationVar(&o.Duration, "duration", 0, "how long idle lasts (default 10s)")
+	flags.DurationVar(&o.Duration, "duration", 0, "how long idle, heartbeat, steady and routes last (default 10s; heartbeat: 30s; steady: 2m)")
+	flags.IntVar(&o.Repeat, "repeat", 0, "run each scenario so often and print the medians (default 1)")
 	flags.BoolVar(&o.AllowUnsafe, "unsafe", false, "measure a server even if its commits are not durable")
 	flags.BoolVar(&o.Keep, "keep", false, "keep the database")
 	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object a line")

@@ -26,6 +26,7 @@ func printTable(out io.Writer, res bench.Result) error {
 		{"bulk", res.Bulk},
 		{"payload bytes", res.PayloadBytes},
 		{"backlog", res.Backlog},
+		{"medians of runs", res.Repeat},
 	} {
 		if row.value != 0 {
 			fmt.Fprintf(w, "  %s\t%d\n", row.name, row.value)
@@ -38,6 +39,8 @@ func printTable(out io.Writer, res bench.Result) error {
 	}{
 		{"submitted /s", res.SubmitPerS, 0},
 		{"end to end /s", res.EndToEndPerS, 0},
+		{"capacity /s", res.CapacityPerS, 0},
+		{"offered /s", res.OfferedPerS, 0},
 		{"p50 ms", res.P50MS, 3},
 		{"p95 ms", res.P95MS, 3},
 		{"p99 ms", res.P99MS, 3},
@@ -46,10 +49,24 @@ func printTable(out io.Writer, res bench.Result) error {
 		{"ratio", res.BacklogRatio, 3},
 		{"ratio by CPU", res.BacklogCPURatio, 3},
 		{"statements /s", res.StatementsPerS, 2},
+		{"leases renewed /s", res.RenewalsPerS, 1},
+		{"resident MB", res.RSSBytes / 1e6, 1},
+		{"resident MB/min", res.RSSGrowth / 1e6, 3},
+		{"heap MB", res.HeapBytes / 1e6, 1},
+		{"heap MB/min", res.HeapGrowth / 1e6, 3},
+		{"tables MB", res.TableBytes / 1e6, 1},
+		{"tables MB/min", res.TableGrowth / 1e6, 3},
+		{"trimmed /s", res.TrimmedPerS, 0},
+		{"trimmer's pace /s", res.TrimPacePerS, 0},
 		{"CPU µs per execution", res.CPUUsPerExecution, 1},
 		{"CPU s, client", res.ClientCPUS, 2},
 		{"CPU s, database", res.DBCPUS, 2},
 		{"CPU share of others", res.ForeignCPUShare, 2},
+		{"CPU share kept back by the host", res.StealShare, 2},
+		{"fsync µs", res.FsyncUS, 0},
+		{"round trip µs", res.RoundTripUS, 0},
+		{"raw commits /s", res.RawCommitsPerS, 0},
+		{"ratio to raw", res.RatioToRaw, 3},
 		{"duration s", res.DurationS, 2},
 	} {
 		if row.value != 0 {

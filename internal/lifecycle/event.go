@@ -3,8 +3,6 @@ package lifecycle
 import (
 	"encoding/json"
 
-	"github.com/google/uuid"
-
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/store/record"
 )
@@ -81,7 +79,7 @@ func operatorEvent(e *record.Execution, typ string, details map[string]any, now 
 // FlowCancelled reports the cancel of a flow; members is how many executions it ends. The subject is the flow.
 func FlowCancelled(f *record.Flow, members int, actor string, now ff.Timestamp) record.Event {
 	subject := &record.Execution{
-		ID: ff.ExecutionIDFrom(f.Home.Index, uuid.UUID(f.FlowID)), FlowID: f.FlowID, Namespace: f.Namespace, Tags: f.Tags,
+		ID: ff.ExecutionIDFrom(f.Home.Index, [16]byte(f.FlowID)), FlowID: f.FlowID, Namespace: f.Namespace, Tags: f.Tags,
 	}
 	reason, _ := json.Marshal(*f.CancelReason) // a text: cannot fail. An empty one is told, too
 	return operatorEvent(subject, eventFlowCancel, map[string]any{

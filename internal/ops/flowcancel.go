@@ -89,7 +89,7 @@ func (r Rules) CancelFlow(c *FlowCancel) (*Op, error) {
 // SpreadCancel cancels the next members of a flow whose cancel is under way; cancelled gets their ids, more whether there
 // are others left.
 func (r Rules) SpreadCancel(key record.BacklogKey, cancelled *[]ff.ExecutionID, more *bool) *Op {
-	flow := record.FlowKey{Home: key.Home, FlowID: key.FlowID}
+	flow := record.FlowKey(key)
 	return r.onFlow("cancel flow", key.FlowID, store.Reads{Records: []record.Key{key}}, func(tx *store.Tx, f *record.Flow) error {
 		*cancelled, *more = nil, false
 		b := store.Get[*record.Backlog](tx, key)

@@ -5,8 +5,6 @@ import (
 	"cmp"
 	"context"
 
-	"github.com/google/uuid"
-
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/graph"
 	"github.com/flowfabric/flowfabric/internal/lifecycle"
@@ -135,7 +133,7 @@ func (r Rules) ListNodes(ctx context.Context, st store.Store, q ff.ListNodes) (f
 		if err != nil {
 			return page, named("list nodes", err)
 		}
-		query.After = ff.ExecutionIDFrom(flow.Home.Index, uuid.UUID(position))
+		query.After = ff.ExecutionIDFrom(flow.Home.Index, [16]byte(position))
 	}
 	tx, err := st.View(ctx, store.Reads{Members: []store.MembersQuery{query}})
 	if err != nil {

@@ -2,6 +2,7 @@ package place
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -87,6 +88,28 @@ func TestCreate_DropsDatabasesOfRunsThatWereKilled(t *testing.T) {
 		if (err == nil) != want {
 			t.Errorf("%s: connect = %v; want it there: %t", p.URL(), err, want)
 		}
+	}
+}
+
+func TestWith_RemovesThePlaceWhenInterrupted(t *testing.T) {
+	url := os.Getenv("FF_PG_TEST_URL")
+	if url == "" {
+		t.Skip("FF_PG_TEST_URL is not set")
+	}
+	interrupted := errors.New("interrupted")
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	var own string
+	err := With(ctx, url, false, clock.Real(), func(p Place) error {
+		own = p.URL()
+		interrupt(interrupted)
+		return context.Cause(ctx)
+	})
+	if !errors.Is(err, interrupted) {
+		t.Errorf("With = %v; want %v", err, interrupted)
+	}
+	if conn, err := pgx.Connect(t.Context(), own); err == nil {
+		t.Errorf("%s is still there", own)
+		_ = conn.Close(t.Context())
 	}
 }
 

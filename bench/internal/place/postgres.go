@@ -37,7 +37,8 @@ func createPostgres(ctx context.Context, rawURL string, keep bool, c clock.Clock
 		if err := dropLeftOver(ctx, c, now); err != nil {
 			return err
 		}
-		_, err := c.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
+		// Interrupted here it would be made all the same, with nobody to drop it.
+		_, err := c.Exec(context.WithoutCancel(ctx), "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
 		return err
 	})
 	if err != nil {
