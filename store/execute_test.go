@@ -267,8 +267,8 @@ func TestExecute_NeedIsBounded(t *testing.T) {
 		runs++
 		return tx.Need(store.Reads{Executions: []flowfabric.ExecutionID{id(1)}})
 	}))
-	if err == nil || runs != 100 || len(b.commits) != 0 {
-		t.Errorf("error %v, %d runs, %d commits; want an error, 100, 0", err, runs, len(b.commits))
+	if err == nil || runs != 20_000 || len(b.commits) != 0 {
+		t.Errorf("error %v, %d runs, %d commits; want an error, 20000, 0", err, runs, len(b.commits))
 	}
 }
 

@@ -174,9 +174,16 @@ func (e *env) tryMeanwhile(u *store.Unit) bool {
 	return true
 }
 
+// unheld are records of families that are read and changed by few at a time. Those of flows are read to be written, and a
+// store may keep others from reading them meanwhile; so nothing can be tried in the midst of a batch.
+func unheld() []record.Keyed {
+	held := []record.Family{record.Flows, record.Groups, record.Errands, record.Backlogs}
+	return slices.DeleteFunc(fullRecords(), func(r record.Keyed) bool { return slices.Contains(held, r.Key().Family()) })
+}
+
 // testKeyedConflict: a batch that has read a record which is then changed, or removed, or made, starts again.
 func testKeyedConflict(e *env) {
-	for _, r := range fullRecords() {
+	for _, r := range unheld() {
 		key := r.Key()
 		for name, c := range map[string]struct{ before, meanwhile, own bool }{
 			"update over an update": {true, true, true}, "update over a removal": {true, false, true},
@@ -362,7 +369,9 @@ func testRegisterRace(e *env) {
 	})
 	var got []ff.LaneID
 	for _, r := range e.dump().Records {
-		got = append(got, r.(*record.Lane).Lane)
+		if lane, ok := r.(*record.Lane); ok {
+			got = append(got, lane.Lane)
+		}
 	}
 	e.equal("lanes", got, names)
 }
@@ -370,7 +379,7 @@ func testRegisterRace(e *env) {
 // testGuard: a batch that guards a record and changes another starts again when the guarded one was changed.
 func testGuard(e *env) {
 	e.put(waiting(1))
-	for _, r := range fullRecords() {
+	for _, r := range unheld() {
 		key := r.Key()
 		e.putRecords(r)
 		for _, removed := range []bool{false, true} {
