@@ -6,7 +6,7 @@ COUNT     ?= 1
 PKG       ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: build test race lint format generate verify bench fuzz examples soak repeat demo vuln ci help
+.PHONY: build test race lint format generate verify bench bench-peers fuzz examples soak repeat demo vuln ci help
 
 build: ## Build everything, and the binary into bin/
 	go build ./...
@@ -32,6 +32,9 @@ verify: ## Check everything that needs no test run
 
 bench: ## Measure on durable servers; BENCH, BENCHTIME, COUNT and PKG choose what
 	ci/servers.sh --durable go test -run='^$$' -bench='$(BENCH)' -benchtime=$(BENCHTIME) -count=$(COUNT) -benchmem $(PKG)
+
+bench-peers: ## Measure beside other job queues, five rounds in turns: an hour; ARGS='-repeat 1' is shorter
+	ci/servers.sh --durable --redis sh -c 'cd bench/peers && go run . $(ARGS)'
 
 fuzz: ## Fuzz every target for FUZZTIME, 20s by default
 	ci/fuzz.sh

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# usage: ci/servers.sh [--durable] command [argument...]
+# usage: ci/servers.sh [--durable] [--redis] command [argument...]
 #
 # Runs a command with the servers its tests need, and returns its exit status. A server whose URL is in the environment
 # is used as it is; otherwise a throwaway one is started on a free port, in a temporary folder, and removed when the
 # command ends or is interrupted. The command finds it under the same variable:
 #
 #	PostgreSQL	FF_PG_TEST_URL
+#	Redis		FF_REDIS_TEST_URL, with --redis alone: no store needs it, another queue that is measured does
 #
 # PgBouncer is started by the test that needs it; here it is only installed, and found as the program pgbouncer.
 #
@@ -20,6 +21,11 @@ set -uo pipefail
 durable=false
 if [ "${1-}" = --durable ]; then
 	durable=true
+	shift
+fi
+redis=false
+if [ "${1-}" = --redis ]; then
+	redis=true
 	shift
 fi
 
@@ -222,6 +228,43 @@ pgbouncer() {
 	install pgbouncer || missing PgBouncer ""
 }
 
+# Redis, or Valkey, which is the same to its users.
+
+redis_pid=
+
+redis_stop() { kill "$redis_pid" 2>/dev/null; }
+
+redis() {
+	local server port try
+	if [ -n "${FF_REDIS_TEST_URL-}" ]; then
+		note "Redis: the server of FF_REDIS_TEST_URL"
+		return
+	fi
+	server=$(type -P valkey-server || type -P redis-server)
+	if [ -z "$server" ] && install redis-server; then
+		server=$(type -P redis-server)
+	fi
+	if [ -z "$server" ] || ! make_room; then
+		missing Redis ", or set FF_REDIS_TEST_URL to use a server that runs elsewhere"
+		return
+	fi
+	mkdir -p "$room/redis"
+	for try in 1 2 3 4 5; do
+		port=$((20000 + RANDOM % 12000))
+		"$server" --bind 127.0.0.1 --port "$port" --dir "$room/redis" --save '' --appendonly yes --appendfsync everysec \
+			>"$room/redis.log" 2>&1 </dev/null &
+		redis_pid=$!
+		sleep 1
+		if kill -0 "$redis_pid" 2>/dev/null; then
+			stops+=(redis_stop)
+			export FF_REDIS_TEST_URL="redis://127.0.0.1:$port"
+			note "Redis: $(basename "$server"), throwaway, append-only file, fsync each second (try $try)"
+			return
+		fi
+	done
+	missing Redis ", or set FF_REDIS_TEST_URL to use a server that runs elsewhere"
+}
+
 # The command gets a process group of its own, so that an interruption reaches all it has started. The servers are
 # stopped after it, not with it.
 
@@ -230,6 +273,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 postgres
 pgbouncer
+if $redis; then redis; fi
 
 set -m
 "$@" </dev/null &

@@ -112,7 +112,7 @@ func testCapabilityRetry(e *env) {
 // testCapabilityThousands: a lane has as many sets of requirements as it likes. Whoever can do few of them finds those, and
 // whoever can do all finds everything, each execution once.
 func testCapabilityThousands(e *env) {
-	const tokens = 100 // every pair of which is a set: 4,950
+	const tokens = 64 // every pair of which is a set: 2,016
 	token := func(i int) string { return fmt.Sprintf("t%02d", i) }
 	var cmds []ff.Submit
 	var all []string

@@ -194,7 +194,7 @@ func testFlowCancelGrace(e *env) {
 
 // testFlowCancelMany: more members than one commit cancels.
 func testFlowCancelMany(e *env) {
-	const n = 2300
+	const n = 1100
 	var nodes []string
 	for i := range n {
 		nodes = append(nodes, fmt.Sprint("n", i))

@@ -83,6 +83,9 @@ func (n *node) run() error {
 		cancel()
 	}()
 	st, err := n.open(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil // told to end before it had begun
+	}
 	if err != nil {
 		return err
 	}

@@ -113,15 +113,20 @@ func TestViews_SummaryFollowsTheMembers(t *testing.T) {
 func TestViews_PendingCancelGroupsAreErrands(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path, nil)
-	apply(t, s, &store.Unit{Partition: flow7.Home, Decide: func(tx *store.Tx) error {
-		for _, kind := range []record.ErrandKind{record.CancelSiblings, record.Resolve} {
-			tx.Put(&record.Errand{
-				ErrandKey:  record.ErrandKey{Home: flow7.Home, FlowID: flow7.FlowID, ExecutionID: memberOf7(2), Kind: kind},
-				EnqueuedAt: 5,
-			})
-		}
-		return nil
-	}})
+	errand := func(kind record.ErrandKind) *record.Errand {
+		key := record.ErrandKey{Home: flow7.Home, FlowID: flow7.FlowID, ExecutionID: memberOf7(2), Kind: kind}
+		return &record.Errand{ErrandKey: key, EnqueuedAt: 5}
+	}
+	siblings, resolve := errand(record.CancelSiblings), errand(record.Resolve)
+	apply(t, s, &store.Unit{
+		Partition: flow7.Home,
+		Reads:     store.Reads{Records: []record.Key{siblings.Key(), resolve.Key()}},
+		Decide: func(tx *store.Tx) error {
+			tx.Put(siblings)
+			tx.Put(resolve)
+			return nil
+		},
+	})
 	const query = `SELECT group_concat(partition_key || ' ' || hex(flow_id) || ' ' || hex(downstream_eid) || ' ' || enqueued_at_ms)
 		FROM ff_pending_cancel_groups`
 	if got, want := ask(t, path, query), "7 F1000000000000000000000000000000 00000000000000000000000000000002 5"; got != want {
