@@ -57,3 +57,12 @@ func TestAgree_Postgres(t *testing.T) {
 	server(t)
 	RunAgree(t, inMemory(1), onPostgres)
 }
+
+func TestFlows_Memory(t *testing.T) { RunFlows(t, inMemory(8)) }
+
+func TestFlows_SQLite(t *testing.T) { RunFlows(t, onSQLite) }
+
+func TestFlows_Postgres(t *testing.T) {
+	server(t)
+	RunFlows(t, onPostgres)
+}
