@@ -13,6 +13,7 @@ type Service interface {
 	Workers
 	Operator
 	Flows
+	Explainer
 	Lanes
 	Registry
 	Handles
@@ -141,6 +142,15 @@ type Flows interface {
 	ListNodes(ctx context.Context, q ListNodes) (Page[NodeSnapshot], error)
 	// ListEdges lists edges from or to a member; none for an unknown one.
 	ListEdges(ctx context.Context, q ListEdges) (Page[EdgeSnapshot], error)
+}
+
+// Explainer says why something does not happen. Its calls read a bounded number of records, whatever the size of a flow or
+// a queue, several times one after the other: an answer is of about now, and the next may differ.
+type Explainer interface {
+	// Explain says why an execution does not run. It fails with [ErrExecutionNotFound].
+	Explain(ctx context.Context, id ExecutionID) (Explanation, error)
+	// ExplainFlow says which members hold a flow up, and why. It fails with [ErrFlowNotFound].
+	ExplainFlow(ctx context.Context, id FlowID) (FlowExplanation, error)
 }
 
 // Lanes sets up lanes and tells about them (chapter 10, section 5). A lane exists from the first submission to it, or from

@@ -78,7 +78,7 @@ func (g *randomGraph) run(r *rapid.T) {
 	for {
 		var ready []string
 		for _, name := range g.names {
-			if g.describe(g.graph.node(name)).PublicState == ff.PublicWaiting {
+			if g.describe(g.node(name)).PublicState == ff.PublicWaiting {
 				ready = append(ready, name)
 			}
 		}
@@ -88,7 +88,7 @@ func (g *randomGraph) run(r *rapid.T) {
 		name := rapid.SampledFrom(ready).Draw(r, "next")
 		if rapid.IntRange(0, 5).Draw(r, "loses its lease") == 0 {
 			g.start(name)
-			_, err := g.svc.RevokeLease(g.Context(), ff.RevokeLease{ExecutionID: g.graph.node(name)})
+			_, err := g.svc.RevokeLease(g.Context(), ff.RevokeLease{ExecutionID: g.node(name)})
 			g.ok(err)
 			delete(g.held, name)
 			continue
@@ -128,7 +128,7 @@ func (g *randomGraph) judge(r *rapid.T) {
 	want := g.ends()
 	bad := false
 	for _, name := range g.names {
-		if got := g.describe(g.graph.node(name)).PublicState; got != want[name] {
+		if got := g.describe(g.node(name)).PublicState; got != want[name] {
 			r.Fatalf("%s is %s, want %s, in\n%s", name, got, want[name], g)
 		}
 		bad = bad || want[name] == ff.PublicFailed
@@ -148,7 +148,7 @@ func (g *randomGraph) replayFailed(r *rapid.T) {
 	for _, state := range []ff.PublicState{ff.PublicSkipped, ff.PublicFailed} {
 		for _, name := range g.names {
 			if ends[name] == state {
-				if _, err := g.svc.Replay(g.Context(), ff.Replay{ExecutionID: g.graph.node(name)}); err != nil {
+				if _, err := g.svc.Replay(g.Context(), ff.Replay{ExecutionID: g.node(name)}); err != nil {
 					r.Fatalf("replay %s: %v", name, err)
 				}
 			}

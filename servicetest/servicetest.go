@@ -58,6 +58,7 @@ func Run(t *testing.T, h Harness) {
 		{name: "FlowGraph", tests: flowGraphTests},
 		{name: "FlowCancel", tests: flowCancelTests},
 		{name: "FlowReplay", tests: flowReplayTests},
+		{name: "Explain", tests: explainTests},
 		{name: "Timeout", tests: timeoutTests},
 		{name: "Keep", tests: keepTests},
 		{name: "List", tests: listTests},

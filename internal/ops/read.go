@@ -63,13 +63,17 @@ func (r Rules) Describe(ctx context.Context, st store.Store, id ff.ExecutionID) 
 		s.Attempt = &a
 	}
 	if e.State.Ownership == ff.Leased {
-		s.Lease = &ff.LeaseSnapshot{
-			LeaseID: e.LeaseID, Epoch: e.Epoch, WorkerID: e.WorkerID, WorkerInstanceID: e.WorkerInstanceID,
-			AcquiredAt: e.LeaseAcquiredAt, RenewedAt: e.LeaseRenewedAt, ExpiresAt: e.LeaseExpiresAt,
-			AttemptEndsAt: e.AttemptEndsAt,
-		}
+		s.Lease = leaseSnapshot(e)
 	}
 	return s, nil
+}
+
+func leaseSnapshot(e *record.Execution) *ff.LeaseSnapshot {
+	return &ff.LeaseSnapshot{
+		LeaseID: e.LeaseID, Epoch: e.Epoch, WorkerID: e.WorkerID, WorkerInstanceID: e.WorkerInstanceID,
+		AcquiredAt: e.LeaseAcquiredAt, RenewedAt: e.LeaseRenewedAt, ExpiresAt: e.LeaseExpiresAt,
+		AttemptEndsAt: e.AttemptEndsAt,
+	}
 }
 
 // Result returns how an execution ended.
