@@ -152,7 +152,12 @@ func (s SubmitFlow) Plan() (SubmitFlow, error) { return s, nil }
 
 // NodeID is the id of the member of a flow that was made as the node with this name: a UUID of version 5.
 func NodeID(flow FlowID, name string, cfg PartitionConfig) ExecutionID {
-	return FlowExecutionIDWith(flow, cfg, uuid.NewSHA1(uuid.UUID(flow), []byte("node\x00"+name)))
+	return NodeIDOn(cfg.OfFlow(flow), flow, name)
+}
+
+// NodeIDOn is [NodeID] for who knows the partition of the flow, which is that of each of its members.
+func NodeIDOn(p Partition, flow FlowID, name string) ExecutionID {
+	return ExecutionIDFrom(p.Index, uuid.NewSHA1(uuid.UUID(flow), []byte("node\x00"+name)))
 }
 
 // NodeEdgeID is the id of the edge between two nodes of a flow that was submitted as a whole.

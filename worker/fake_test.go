@@ -29,6 +29,9 @@ type fake struct {
 	onFail     func(ctx context.Context, cmd ff.Fail) error
 	onRenew    func(ctx context.Context, cmd ff.Renew) error
 	onRenewals func(ctx context.Context, cmds []ff.Renew) error
+	onWait     error
+	results    map[ff.ExecutionID]ff.Result
+	awaited    []ff.WaitChildren
 
 	mu      sync.Mutex
 	start   time.Time
@@ -182,6 +185,21 @@ func (f *fake) Fail(ctx context.Context, cmd ff.Fail) (ff.FailResult, error) {
 
 func (f *fake) Delay(_ context.Context, cmd ff.Delay) (ff.Timestamp, error) {
 	return 1, write(f, "delay", cmd.ExecutionID, &f.delayed, cmd)
+}
+
+func (f *fake) WaitChildren(_ context.Context, cmd ff.WaitChildren) error {
+	f.mu.Lock()
+	f.awaited = append(f.awaited, cmd)
+	f.mu.Unlock()
+	return f.onWait
+}
+
+func (f *fake) Result(_ context.Context, id ff.ExecutionID) (ff.Result, error) {
+	r, ok := f.results[id]
+	if !ok {
+		return ff.Result{}, coded(ff.CodeExecutionNotFound)
+	}
+	return r, nil
 }
 
 func (f *fake) Cancel(_ context.Context, cmd ff.Cancel) (ff.CancelResult, error) {

@@ -69,7 +69,7 @@ func (s *session) accept(ctx context.Context, claimed []flowfabric.Claimed, sent
 	}
 	tasks := make([]*Task, len(claimed))
 	for i, c := range claimed {
-		tasks[i] = &Task{claimed: c, leases: s.leases, lease: lease{expiresAt: c.LeaseExpiresAt}}
+		tasks[i] = &Task{claimed: c, svc: s.svc, leases: s.leases, lease: lease{expiresAt: c.LeaseExpiresAt}}
 	}
 	s.leases.add(tasks, sent)
 	if ctx.Err() != nil {

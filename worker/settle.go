@@ -18,10 +18,11 @@ const (
 	delay
 	cancel
 	release
+	await
 )
 
 func (a action) String() string {
-	return [...]string{"complete", "fail", "delay", "cancel", "release"}[a]
+	return [...]string{"complete", "fail", "delay", "cancel", "release", "wait for children"}[a]
 }
 
 // outcome is what the engine is to be told of a task.
@@ -31,6 +32,7 @@ type outcome struct {
 	reason   string                     // of fail and cancel
 	category flowfabric.FailureCategory // of fail
 	delay    time.Duration              // of delay
+	children *children                  // of await
 }
 
 // Pauses between reports that did not get through.
@@ -59,7 +61,7 @@ func (s *session) settle(t *Task, o outcome) {
 		case loss != nil:
 			s.logLoss(ctx, t, loss)
 			return
-		case refused(err) && o.action != fail:
+		case (refused(err) || o.action == await && !mayRepeat(err)) && o.action != fail:
 			o = outcome{action: fail, category: flowfabric.FailurePermanent, reason: fmt.Sprintf("%s: %v", o.action, err)}
 			continue
 		case !mayRepeat(err):
@@ -99,6 +101,10 @@ func (s *session) send(ctx context.Context, t *Task, o outcome) (err error) {
 			Reason: clip(o.reason, flowfabric.MaxReasonBytes),
 		})
 		return err
+	case await:
+		return s.svc.WaitChildren(ctx, flowfabric.WaitChildren{
+			ExecutionID: id, Fence: fence, Children: o.children.nodes, Policy: o.children.policy,
+		})
 	case delay:
 		if o.delay > 0 {
 			_, err = s.svc.Delay(ctx, flowfabric.Delay{ExecutionID: id, Fence: fence, For: o.delay})

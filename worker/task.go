@@ -12,6 +12,7 @@ import (
 // used after the handler has returned. Slices and maps it returns are shared and must not be changed.
 type Task struct {
 	claimed        flowfabric.Claimed
+	svc            flowfabric.Service
 	resultEncoding string
 	leases         *leases
 

@@ -77,12 +77,15 @@ func outcomeOf(ctx context.Context, result []byte, err error) outcome {
 	}
 	var (
 		later *delayed
+		kids  *children
 		end   *cancelled
 		f     *failure
 	)
 	switch {
 	case errors.As(err, &later):
 		return outcome{action: delay, delay: later.d}
+	case errors.As(err, &kids):
+		return outcome{action: await, children: kids}
 	case errors.As(err, &end):
 		return outcome{action: cancel, reason: end.reason}
 	case errors.Is(context.Cause(ctx), ErrShutdown) && (errors.Is(err, context.Canceled) || errors.Is(err, ErrShutdown)):
