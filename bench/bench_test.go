@@ -19,6 +19,11 @@ var small = map[bench.Scenario]bench.Options{
 	bench.Steady:     {Workers: 8, Callers: 4, Duration: 300 * time.Millisecond},
 	bench.Cold:       {Executions: 1},
 	bench.Lifecycle:  {Executions: 1000, Workers: 100},
+	bench.Chain:      {Executions: 5, Callers: 2},
+	bench.Fanout:     {Executions: 2, Bulk: 10},
+	bench.Quorum:     {Executions: 2, Bulk: 10},
+	bench.Cancel:     {Executions: 2, Bulk: 10},
+	bench.Wide:       {Executions: 2, Bulk: 50},
 	bench.Routes:     {Executions: 200, Workers: 10, Duration: 50 * time.Millisecond},
 }
 

@@ -41,11 +41,21 @@ const (
 	// Routes: Options.Workers workers with capabilities of their own, beside 5,000 executions nobody can do, when all, half
 	// or one of them can do an execution.
 	Routes Scenario = "routes"
+	// Chain runs Executions flows of ten nodes in line from their submission to their end, Callers of them at once.
+	Chain Scenario = "chain"
+	// Fanout does so with flows of one node, Bulk that follow it, and one that follows these.
+	Fanout Scenario = "fanout"
+	// Quorum measures from the completion that decides an any_of until the last of Bulk other upstreams is cancelled.
+	Quorum Scenario = "quorum"
+	// Cancel measures the cancel of a flow of Bulk members, half of which run, until all have ended.
+	Cancel Scenario = "cancel"
+	// Wide submits flows of Bulk nodes with about two edges for each.
+	Wide Scenario = "wide"
 )
 
 // Scenarios lists all scenarios.
 func Scenarios() []Scenario {
-	return []Scenario{Submit, Throughput, Latency, Backlog, Idle, Heartbeat, Steady, Cold, Lifecycle, Routes}
+	return []Scenario{Submit, Throughput, Latency, Backlog, Idle, Heartbeat, Steady, Cold, Lifecycle, Routes, Chain, Fanout, Quorum, Cancel, Wide}
 }
 
 // SmallBacklog is how many executions wait in the first half of [Backlog].
@@ -96,6 +106,14 @@ func defaults(s Scenario) Options {
 		d.Workers, d.Duration = 10_000, 30*time.Second
 	case Steady:
 		d.Workers, d.Callers, d.Bulk, d.Duration = 64, 32, 1, 2*time.Minute
+	case Chain:
+		d.Executions, d.Bulk = 100, 1
+	case Fanout, Quorum:
+		d.Executions, d.Bulk, d.Workers = 20, 100, 100
+	case Cancel:
+		d.Executions = 20
+	case Wide:
+		d.Executions, d.Bulk = 3, 10_000
 	case Cold:
 		d.Executions, d.Bulk = 10, 1
 	default:

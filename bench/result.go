@@ -50,6 +50,10 @@ type Result struct {
 	Routing []RoutingResult `json:"routing,omitempty"`
 
 	// StatementsPerS is what the database ran while workers were idle or kept leases, RenewalsPerS the leases renewed.
+	// Flows: how many nodes each has, and how many went from submission to end in a second.
+	Nodes     int     `json:"nodes,omitempty"`
+	FlowsPerS float64 `json:"flows_per_s,omitempty"`
+
 	StatementsPerS float64 `json:"statements_per_s,omitempty"`
 	RenewalsPerS   float64 `json:"renewals_per_s,omitempty"`
 

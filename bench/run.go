@@ -105,6 +105,16 @@ func (r *run) scenario(ctx context.Context) error {
 				return r.steady(ctx, b)
 			case Routes:
 				return r.routes(ctx, b)
+			case Chain:
+				return r.flows(ctx, b, chainNodes, chainOf)
+			case Fanout:
+				return r.flows(ctx, b, r.opts.Bulk+2, fanOf(r.opts.Bulk))
+			case Quorum:
+				return r.quorum(ctx, b)
+			case Cancel:
+				return r.cancelFlow(ctx, b)
+			case Wide:
+				return r.wide(ctx, b)
 			default:
 				return r.lifecycle(ctx, b)
 			}

@@ -39,9 +39,16 @@ func StatementTexts() map[string]string {
 		"trim executions":       trimExecutions.sql,
 		"trim keys":             trimKeys.sql,
 		"trim events":           trimEvents.sql,
+		"edges from":            edgesFrom.sql,
+		"edges to":              edgesTo.sql,
+		"members of flows":      membersOf.sql,
+		"count members":         countMembers.sql,
 	}
 	for _, f := range families {
 		texts[string(f.name)+" by key"] = f.byKey.sql
+		if f.hold != nil {
+			texts[string(f.name)+" by key, hold"] = f.hold.sql
+		}
 		if f.take != nil {
 			texts[string(f.name)+" due, take"], texts[string(f.name)+" due, peek"] = f.take.sql, f.peek.sql
 		}

@@ -42,6 +42,19 @@ func TestPlans(t *testing.T) {
 		`INSERT INTO ff_waitpoint_hmac (kid, partition_key, rotated_at_ms, expires_at_ms, secret)
 			SELECT i, 86, i, i, '' FROM generate_series(1, 5000) i`,
 		`INSERT INTO ff_attempt (partition_key, execution_id, attempt_index) SELECT partition_key, execution_id, 0 FROM ff_exec_core`,
+		`INSERT INTO ff_flow_core (partition_key, flow_id, public_flow_state, created_at_ms, remove_at_ms)
+			SELECT 86, gen_random_uuid(), 'open', i, i FROM generate_series(1, 50) i`,
+		`UPDATE ff_exec_core SET flow_id = f.flow_id FROM (SELECT flow_id, row_number() OVER () AS n FROM ff_flow_core) f
+			WHERE due_at_ms % 50 + 1 = f.n`,
+		`INSERT INTO ff_edge (partition_key, flow_id, edge_id, upstream_eid, downstream_eid, policy)
+			SELECT partition_key, flow_id, gen_random_uuid(), execution_id, gen_random_uuid(), '{}' FROM ff_exec_core`,
+		`INSERT INTO ff_edge_group (partition_key, flow_id, downstream_eid, policy)
+			SELECT partition_key, flow_id, downstream_eid, '{}' FROM ff_edge`,
+		`INSERT INTO ff_errand (partition_key, flow_id, execution_id, kind, enqueued_at_ms)
+			SELECT partition_key, flow_id, upstream_eid, 'resolve', 1 FROM ff_edge`,
+		`INSERT INTO ff_cancel_backlog (partition_key, flow_id, due_at_ms) SELECT partition_key, flow_id, 1 FROM ff_flow_core`,
+		`INSERT INTO ff_cancel_backlog_member (partition_key, flow_id, execution_id)
+			SELECT partition_key, flow_id, '{fp:86}:' || execution_id FROM ff_exec_core`,
 		`VACUUM ANALYZE`)
 	t.Run("of large tables", func(t *testing.T) { checkPlans(t, url) })
 }
