@@ -58,6 +58,46 @@ func BenchmarkSubmitBulk(b *testing.B) {
 	})
 }
 
+// A flow as large as one command may bring: 10,000 members and 20,000 edges. One iteration is one flow, one commit.
+func BenchmarkWideFlow(b *testing.B) {
+	s := benchStore(b)
+	for b.Loop() {
+		apply(b, s, wideFlow(10_000, 20_000))
+	}
+}
+
+func wideFlow(members, edges int) *store.Unit {
+	cfg := ff.DefaultPartitions()
+	key := record.FlowKey{FlowID: ff.NewFlowID()}
+	key.Home = cfg.OfFlow(key.FlowID)
+	ids := make([]ff.ExecutionID, members)
+	for i := range ids {
+		ids[i] = ff.FlowExecutionID(key.FlowID, cfg)
+	}
+	return &store.Unit{
+		Partition: key.Home,
+		Reads:     store.Reads{Records: []record.Key{key}, Executions: ids},
+		Assume:    func(ff.ExecutionID) (*record.Execution, bool) { return nil, true },
+		Decide: func(tx *store.Tx) error {
+			tx.Put(&record.Flow{FlowKey: key, State: ff.FlowOpen, Namespace: "default", CreatedAt: tx.Now(), NodeCount: members, EdgeCount: edges})
+			for i, id := range ids {
+				cmd := &ff.Submit{ID: id, Lane: "default", Namespace: "default", Kind: "send_mail", Payload: benchPayload, PayloadEncoding: "json"}
+				tx.PutExecution(lifecycle.SubmitMember(cmd, key.FlowID, i > 0, tx.Now()))
+			}
+			for i := range edges {
+				from := i % (members - 1)
+				tx.Put(&record.Edge{
+					EdgeKey:  record.EdgeKey{Home: key.Home, FlowID: key.FlowID, EdgeID: ff.NewEdgeID()},
+					Upstream: ids[from], Downstream: ids[from+1+i/(members-1)%(members-1-from)],
+					DependencyKind: ff.SuccessOnly, State: ff.EdgeApplied, CreatedBy: "engine", Applied: true,
+					CreatedAt: tx.Now(), AppliedAt: tx.Now(),
+				})
+			}
+			return nil
+		},
+	}
+}
+
 func BenchmarkClaimAndComplete(b *testing.B) {
 	for _, size := range batchSizes {
 		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {

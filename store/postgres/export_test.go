@@ -42,7 +42,6 @@ func StatementTexts() map[string]string {
 		"edges from":            edgesFrom.sql,
 		"edges to":              edgesTo.sql,
 		"members of flows":      membersOf.sql,
-		"count members":         countMembers.sql,
 	}
 	for _, f := range families {
 		texts[string(f.name)+" by key"] = f.byKey.sql
@@ -69,6 +68,9 @@ func StatementTexts() map[string]string {
 	addShapes(texts, &sqlstore.Events, insert)
 	return texts
 }
+
+// CountMembersText is the one statement that means to read many rows: all members of a flow.
+func CountMembersText() string { return countMembers.sql }
 
 func addShapes[R any](texts map[string]string, t *sqlstore.Table[R], verbs ...verb) {
 	names := map[verb]string{insert: "insert", ensure: "ensure", replace: "replace", update: "update", remove: "remove", erase: "erase", check: "check"}

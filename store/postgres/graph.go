@@ -52,12 +52,7 @@ func (g *graphReads) statements() int {
 
 // sides are the questions for edges, each once, by the end they ask for.
 func (g *graphReads) sides() (from, to []store.EdgesQuery) {
-	seen := make(map[store.EdgesQuery]struct{}, len(g.edges))
-	for _, q := range g.edges {
-		if _, again := seen[q]; again {
-			continue
-		}
-		seen[q] = struct{}{}
+	for _, q := range distinct(g.edges) {
 		if q.Incoming {
 			to = append(to, q)
 		} else {
@@ -65,6 +60,19 @@ func (g *graphReads) sides() (from, to []store.EdgesQuery) {
 		}
 	}
 	return from, to
+}
+
+// distinct drops repeats, which the loads of one batch may well bring.
+func distinct[Q comparable](asked []Q) []Q {
+	seen := make(map[Q]struct{}, len(asked))
+	var once []Q
+	for _, q := range asked {
+		if _, again := seen[q]; !again {
+			seen[q] = struct{}{}
+			once = append(once, q)
+		}
+	}
+	return once
 }
 
 // send asks behind the executions: an edge that is staged rewrites its upstream, so that who has read that before the edge
@@ -115,7 +123,7 @@ func (g *graphReads) sendMembers(t *trip) {
 	if len(g.members) == 0 {
 		return
 	}
-	asked := g.members
+	asked := distinct(g.members)
 	params := [][]byte{
 		arrayParam(sqlstore.UUID, func(a *array) {
 			for _, q := range asked {

@@ -71,10 +71,22 @@ func checkPlans(t *testing.T, url string) {
 	}
 	defer c.Close(t.Context())
 	columns := leading(t, c)
-	for what, sql := range postgres.StatementTexts() {
+	texts := postgres.StatementTexts()
+	for what, sql := range texts {
 		plan := explain(t, c, sql)
 		for _, problem := range problems(plan, columns) {
 			t.Errorf("%s: %s\n%s\n%s", what, problem, sql, strings.Join(plan, "\n"))
+		}
+	}
+	for _, served := range []struct{ what, sql, index, by string }{
+		{"edges from", texts["edges from"], "ff_edge_upstream", "(flow_id = k.flow_id) AND (upstream_eid = k.of) AND (edge_id > k.after)"},
+		{"edges to", texts["edges to"], "ff_edge_downstream", "(flow_id = k.flow_id) AND (downstream_eid = k.of) AND (edge_id > k.after)"},
+		{"members of flows", texts["members of flows"], "ff_exec_core_flow", "(flow_id = k.flow_id) AND (execution_id > k.after) AND (partition_key = k.home)"},
+		{"count members", postgres.CountMembersText(), "ff_exec_core_flow", "(flow_id = $1) AND (partition_key = $2)"},
+	} {
+		plan := strings.Join(explain(t, c, served.sql), "\n")
+		if !regexp.MustCompile(`Scan using ` + served.index + ` on \w+( r)?\n\s+Index Cond: \(` + regexp.QuoteMeta(served.by)).MatchString(plan) {
+			t.Errorf("%s: not served by %s and %s\n%s", served.what, served.index, served.by, plan)
 		}
 	}
 }
