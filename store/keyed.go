@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -152,8 +153,7 @@ func (k *keyedRecords) changes() []RecordChange {
 		}
 		out = append(out, RecordChange{Before: ent.stored, After: ent.current})
 	}
-	slices.SortFunc(out, func(x, y RecordChange) int { return record.CompareKeys(x.Key(), y.Key()) })
-	return out
+	return sortedByKey(out, RecordChange.Key)
 }
 
 // insertions collects what is to be registered, in order of key.
@@ -161,7 +161,7 @@ func (k *keyedRecords) insertions() []record.Keyed {
 	for _, r := range k.registered {
 		*r.VersionField() = 1
 	}
-	return slices.SortedFunc(maps.Values(k.registered), compareKeyed)
+	return sortedByKey(slices.Collect(maps.Values(k.registered)), record.Keyed.Key)
 }
 
 // guarded collects the records that must not have changed. One that the batch writes is guarded by that.
@@ -172,8 +172,27 @@ func (k *keyedRecords) guarded() []record.Keyed {
 			out = append(out, ent.stored)
 		}
 	}
-	slices.SortFunc(out, compareKeyed)
-	return out
+	return sortedByKey(out, record.Keyed.Key)
 }
 
-func compareKeyed(x, y record.Keyed) int { return record.CompareKeys(x.Key(), y.Key()) }
+// sortedByKey sorts as [record.CompareKeys] does, but makes the parts of each key only once: a flow may bring thousands.
+func sortedByKey[T any](list []T, keyOf func(T) record.Key) []T {
+	type keyed struct {
+		family record.Family
+		parts  []string
+		home   uint16
+		of     T
+	}
+	all := make([]keyed, len(list))
+	for i, r := range list {
+		key := keyOf(r)
+		all[i] = keyed{key.Family(), key.Parts(), key.Partition().Index, r}
+	}
+	slices.SortFunc(all, func(x, y keyed) int {
+		return cmp.Or(cmp.Compare(x.family, y.family), slices.Compare(x.parts, y.parts), cmp.Compare(x.home, y.home))
+	})
+	for i := range all {
+		list[i] = all[i].of
+	}
+	return list
+}

@@ -9,7 +9,9 @@ import (
 	"github.com/flowfabric/flowfabric/engine"
 )
 
-// The life of an execution updates its row several times. No index is on what changes, so updates stay in their page.
+// The life of an execution updates its row several times. No index is on what changes, so updates stay in their page. A
+// transaction that is open anywhere on the server, of another test perhaps, keeps the old versions there, and pages fill up;
+// so one try of several must succeed.
 func TestUpdates_OfExecutionsStayInTheirPage(t *testing.T) {
 	t.Parallel()
 	url := migrated(t)
@@ -17,13 +19,35 @@ func TestUpdates_OfExecutionsStayInTheirPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const n = 500
+	p := pool(t, url, 1)
+	const executions, perExecution, tries = 500, 3, 5 // claim, renew, complete
+	all, hot := 0, 0
+	for range tries {
+		before, hotBefore := updates(t, p)
+		live(t, eng, executions)
+		for all = 0; all < executions*perExecution; { // sessions report what they did a little later
+			all, hot = updates(t, p)
+			all, hot = all-before, hot-hotBefore
+		}
+		if hot*100 >= all*95 {
+			break
+		}
+	}
+	if err := eng.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if hot*100 < all*95 {
+		t.Errorf("%d of %d updates stayed in their page, want nearly all", hot, all)
+	}
+}
+
+// live takes n executions from their submission to their end.
+func live(t *testing.T, eng *engine.Engine, n int) {
+	t.Helper()
 	jobs := make([]ff.Submit, n)
 	for i := range jobs {
 		jobs[i] = ff.Submit{Lane: "mail", Kind: "send", Tags: map[string]string{"team.name": "mail"}}
 	}
-	p := pool(t, url, 1)
-	before, hotBefore := updates(t, p)
 	if _, err := eng.SubmitMany(t.Context(), jobs); err != nil {
 		t.Fatal(err)
 	}
@@ -41,18 +65,6 @@ func TestUpdates_OfExecutionsStayInTheirPage(t *testing.T) {
 			}
 		}
 		done += len(list)
-	}
-	if err := eng.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	const perExecution = 3 // claim, renew, complete
-	all, hot := 0, 0
-	for all < n*perExecution { // sessions report what they did a little later
-		all, hot = updates(t, p)
-		all, hot = all-before, hot-hotBefore
-	}
-	if hot*100 < all*95 {
-		t.Errorf("%d of %d updates stayed in their page, want nearly all", hot, all)
 	}
 }
 
