@@ -75,6 +75,11 @@ const (
 	CodeFlowAlreadyTerminal     Code = "flow_already_terminal"
 	CodeExecutionNotInFlow      Code = "execution_not_in_flow"
 
+	CodeInvalidKid       Code = "invalid_kid"
+	CodeInvalidSecretHex Code = "invalid_secret_hex"
+	CodeInvalidGrace     Code = "invalid_grace_ms"
+	CodeRotationConflict Code = "rotation_conflict"
+
 	CodeBug               Code = "bug"
 	CodeUnavailable       Code = "unavailable"
 	CodeResourceExhausted Code = "resource_exhausted"
@@ -125,6 +130,11 @@ var codes = map[Code]CodeInfo{
 	CodeExecutionAlreadyInFlow:  {FamilyConflict, ClassTerminal, http.StatusConflict},
 	CodeFlowAlreadyTerminal:     {FamilyState, ClassTerminal, http.StatusConflict},
 	CodeExecutionNotInFlow:      {FamilyState, ClassTerminal, http.StatusConflict},
+
+	CodeInvalidKid:       {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeInvalidSecretHex: {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeInvalidGrace:     {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeRotationConflict: {FamilyConflict, ClassTerminal, http.StatusConflict},
 
 	CodeBug:               {FamilyBug, ClassBug, http.StatusInternalServerError},
 	CodeUnavailable:       {FamilyUnavailable, ClassRetryable, http.StatusServiceUnavailable},
@@ -223,6 +233,11 @@ var (
 	ErrExecutionAlreadyInFlow  = &Error{Code: CodeExecutionAlreadyInFlow}
 	ErrFlowAlreadyTerminal     = &Error{Code: CodeFlowAlreadyTerminal}
 	ErrExecutionNotInFlow      = &Error{Code: CodeExecutionNotInFlow}
+
+	ErrInvalidKid       = &Error{Code: CodeInvalidKid}
+	ErrInvalidSecretHex = &Error{Code: CodeInvalidSecretHex}
+	ErrInvalidGrace     = &Error{Code: CodeInvalidGrace}
+	ErrRotationConflict = &Error{Code: CodeRotationConflict}
 
 	ErrBug               = &Error{Code: CodeBug}
 	ErrUnavailable       = &Error{Code: CodeUnavailable}

@@ -17,6 +17,7 @@ type Service interface {
 	Lanes
 	Registry
 	Handles
+	Secrets
 }
 
 // Executions submits, watches and ends executions (chapter 10).
@@ -194,4 +195,17 @@ type Handles interface {
 	// off, made by another deployment, or signed with a key that has expired. What it returns was true when the handle was
 	// made: present its fence to learn whether it is.
 	OpenHandle(ctx context.Context, h Handle) (HandleInfo, error)
+}
+
+// Secrets administers what handles and waitpoint tokens are signed with (chapter 40, section 7.5). No call tells a secret.
+type Secrets interface {
+	// SeedSecret gives a deployment its first secret; one that has a secret keeps it. It fails with [ErrInvalidKid],
+	// [ErrInvalidSecretHex], and with [ErrInvalidInput] when a secret of another name signs.
+	SeedSecret(ctx context.Context, cmd SeedSecret) (SeedResult, error)
+	// RotateSecret makes a new secret sign. It fails with [ErrInvalidKid], [ErrInvalidSecretHex], [ErrInvalidGrace], and
+	// with [ErrRotationConflict] when the name is taken, or somebody else rotates at this moment. Repeating it changes
+	// nothing.
+	RotateSecret(ctx context.Context, cmd RotateSecret) (RotateResult, error)
+	// ListSecrets tells of all secrets that verify, up to [MaxSecrets], in order of their names.
+	ListSecrets(ctx context.Context) ([]SecretSnapshot, error)
 }

@@ -69,10 +69,9 @@ type Result struct {
 	HeapGrowth  float64 `json:"heap_growth_per_min,omitempty"`
 	TableBytes  float64 `json:"table_bytes,omitempty"`
 	TableGrowth float64 `json:"table_growth_per_min,omitempty"`
-	// TrimmedPerS is how many finished executions were removed each second after the warm-up; OfferedPerS in the long run.
+	// TrimmedPerS is how many finished executions the engine removed each second after the warm-up; OfferedPerS in the long
+	// run.
 	TrimmedPerS float64 `json:"trimmed_per_s,omitempty"`
-	// TrimPacePerS is how many the engine's own trimmer can remove, which takes a tenth of a connection at most.
-	TrimPacePerS float64 `json:"trim_pace_per_s,omitempty"`
 
 	DBCPUS            float64 `json:"db_cpu_s"`
 	ClientCPUS        float64 `json:"client_cpu_s"`
@@ -92,7 +91,7 @@ func (r *Result) figures() []*float64 {
 		&r.FsyncUS, &r.RawCommitsPerS, &r.RoundTripUS, &r.SubmitPerS, &r.EndToEndPerS, &r.RatioToRaw,
 		&r.P50MS, &r.P95MS, &r.P99MS, &r.SmallBacklogPerS, &r.LargeBacklogPerS, &r.BacklogRatio, &r.BacklogCPURatio,
 		&r.StatementsPerS, &r.RenewalsPerS, &r.CapacityPerS, &r.OfferedPerS,
-		&r.RSSBytes, &r.RSSGrowth, &r.HeapBytes, &r.HeapGrowth, &r.TableBytes, &r.TableGrowth, &r.TrimmedPerS, &r.TrimPacePerS,
+		&r.RSSBytes, &r.RSSGrowth, &r.HeapBytes, &r.HeapGrowth, &r.TableBytes, &r.TableGrowth, &r.TrimmedPerS,
 		&r.DBCPUS, &r.ClientCPUS, &r.CPUUsPerExecution, &r.DurationS, &r.ForeignCPUShare, &r.StealShare,
 	}
 }

@@ -168,9 +168,10 @@ func (r *run) withPlace(ctx context.Context, keep bool, fn func(place.Place) err
 
 // bed is an engine over a store on a database.
 type bed struct {
-	db  place.Place
-	st  store.Store
-	eng *engine.Engine
+	db    place.Place
+	st    store.Store
+	trims *trimCounter
+	eng   *engine.Engine
 }
 
 // withBed runs fn with an open engine on p.
@@ -180,12 +181,13 @@ func (r *run) withBed(ctx context.Context, p place.Place, fn func(*bed) error) (
 		return err
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
-	eng, err := engine.Open(ctx, st, r.engineConfig())
+	trims := &trimCounter{Store: st}
+	eng, err := engine.Open(ctx, trims, r.engineConfig())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, eng.Close(context.WithoutCancel(ctx))) }()
-	return fn(&bed{db: p, st: st, eng: eng})
+	return fn(&bed{db: p, st: st, trims: trims, eng: eng})
 }
 
 // engineConfig is the default, except that [Steady] keeps what is finished for a short time.

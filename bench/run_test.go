@@ -111,21 +111,6 @@ func TestRun_OneCallerIsComparedWithRawCommits(t *testing.T) {
 	}
 }
 
-func TestRun_SteadyRemovesWhatIsFinished(t *testing.T) {
-	if testing.Short() {
-		t.Skip("retention is a second at least")
-	}
-	res, err := bench.Run(t.Context(), bench.Options{
-		Store: "memory:", Scenario: bench.Steady, Workers: 8, Callers: 4, Duration: 3 * time.Second,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if res.TrimmedPerS <= 0 || res.TrimmedPerS > 2*res.OfferedPerS {
-		t.Errorf("trimmed %v/s of %v/s offered", res.TrimmedPerS, res.OfferedPerS)
-	}
-}
-
 func TestRun_SQLiteFileIsMadeAndRemoved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bench.db")
 	o := bench.Options{Store: "sqlite:" + path, Scenario: bench.Submit, Executions: 10, AllowUnsafe: true}

@@ -15,8 +15,8 @@ import (
 // Parts of the duration of [Steady].
 const (
 	retentionShare = 12 // of it what is finished is kept
-	loadShare      = 8  // of it callers first submit all they can, until as much is removed as comes;
-	gaugeShare     = 24 // then the capacity is measured for so long
+	loadShare      = 4  // of it callers first submit all they can, until as much is removed as comes;
+	gaugeShare     = 12 // then the capacity is measured for so long
 	warmUpShare    = 4  // of it nothing is recorded: what is kept is constant by then
 	sampleShare    = 120
 

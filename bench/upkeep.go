@@ -2,30 +2,33 @@ package bench
 
 import (
 	"context"
-	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/flowfabric/flowfabric/internal/loop"
 	"github.com/flowfabric/flowfabric/store"
 )
 
-// upkeep removes what is finished and samples sizes while [Steady] runs. The engine's own trimmer rests a minute when it
-// has caught up, so that what is kept would rise for a minute and then fall, and a short run would take that for growth;
-// upkeep calls the same of the store more often.
+// trimCounter counts the finished executions that the engine's trimmer removes.
+type trimCounter struct {
+	store.Store
+	removed atomic.Int64
+}
+
+// Trim implements [store.Catalog].
+func (c *trimCounter) Trim(ctx context.Context, t store.Trim) (store.Trimmed, error) {
+	done, err := c.Store.Trim(ctx, t)
+	c.removed.Add(int64(done.Executions))
+	return done, err
+}
+
+// upkeep samples sizes while [Steady] runs, and what the engine removes.
 type upkeep struct {
 	*steadyRun
 	growth  *growth
-	trimmed int           // executions since the warm-up
-	batched int           // of them in calls after which more was left, and
-	busy    time.Duration // how long those calls took
-	ended   time.Duration
+	began   time.Duration // the first sample's time, and
+	removed int64         // what was removed until then
 }
-
-// Of the engine's trimmer.
-const (
-	trimBatch = 1000
-	trimShare = .1 // of one connection
-)
 
 // withUpkeep runs fn, and the upkeep until fn returns.
 func (s *steadyRun) withUpkeep(ctx context.Context, fn func(context.Context) error) error {
@@ -45,7 +48,6 @@ func (s *steadyRun) withUpkeep(ctx context.Context, fn func(context.Context) err
 	if upkeepErr := <-ended; upkeepErr != nil {
 		return upkeepErr
 	}
-	u.tell()
 	return err
 }
 
@@ -56,60 +58,33 @@ func (u *upkeep) run(ctx context.Context, finished <-chan struct{}) error {
 		if !loop.Sleep(ctx, u.r.clock, pause, finished) {
 			return nil // the run has failed, and says why
 		}
-		if err := u.trim(ctx); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("trim: %w", err)
-		}
-		if u.recorded(u.now()) {
-			if err := u.growth.sample(ctx, u.b.db, u.r.clock.Now()); err != nil && ctx.Err() == nil {
-				return err
-			}
+		if err := u.sample(ctx); err != nil && ctx.Err() == nil {
+			return err
 		}
 		select {
 		case <-finished:
-			u.ended = u.now()
+			u.tell()
 			return nil
 		default:
 		}
 	}
 }
 
-// trim removes all that is to be kept no longer.
-func (u *upkeep) trim(ctx context.Context) error {
-	for {
-		tx, err := u.b.st.View(ctx, store.Reads{NextDue: true}) // for the storage clock
-		if err != nil {
-			return err
-		}
-		before := u.now()
-		done, err := u.b.st.Trim(ctx, store.Trim{EventsBefore: max(1, tx.Now().Add(-u.r.retention())), Limit: trimBatch})
-		if err != nil {
-			return err
-		}
-		more := max(done.Executions, done.Events, done.Keys) == trimBatch
-		if u.recorded(before) {
-			u.trimmed += done.Executions
-			if more {
-				u.batched += done.Executions
-				u.busy += u.now() - before
-			}
-		}
-		if !more {
-			return nil
-		}
+func (u *upkeep) sample(ctx context.Context) error {
+	if !u.recorded(u.now()) {
+		return nil
 	}
+	if u.began == 0 {
+		u.began, u.removed = u.now(), u.b.trims.removed.Load()
+	}
+	return u.growth.sample(ctx, u.b.db, u.r.clock.Now())
 }
 
 // tell adds to the result what was removed and what grew.
 func (u *upkeep) tell() {
 	res := &u.r.res
 	u.growth.tell(res)
-	if u.recorded(u.ended) {
-		res.TrimmedPerS = perSecond(u.trimmed, u.ended-time.Duration(u.recordFrom.Load()))
-	}
-	if u.batched > 0 {
-		res.TrimPacePerS = trimShare * perSecond(u.batched, u.busy)
-		if res.TrimPacePerS < res.OfferedPerS {
-			res.note("the engine's own trimmer, which takes a tenth of a connection, would not keep up with this rate")
-		}
+	if u.began > 0 {
+		res.TrimmedPerS = perSecond(int(u.b.trims.removed.Load()-u.removed), u.now()-u.began)
 	}
 }

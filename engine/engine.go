@@ -128,7 +128,7 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 	}
 	e.rules = ops.Rules{Partitions: cfg.Partitions, Retention: cfg.Retention, Home: e.home}
 	e.intake = newIntake(st, e.rules, cfg.Clock)
-	e.keys = newKeyring(st, cfg.Clock, e.seedSecret)
+	e.keys = newKeyring(st, cfg.Clock, e.rules, e.do)
 	wakes, err := e.watch(ctx, &cfg)
 	if err != nil {
 		e.group.Close()

@@ -6,7 +6,6 @@ import (
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/commit"
 	"github.com/flowfabric/flowfabric/internal/handle"
-	"github.com/flowfabric/flowfabric/store/record"
 )
 
 // SealHandle implements [flowfabric.Handles].
@@ -45,15 +44,6 @@ func (e *Engine) OpenHandle(ctx context.Context, h flowfabric.Handle) (flowfabri
 	}
 	info, err := sealed.Open(secret)
 	return info, called(op, err)
-}
-
-// seedSecret makes the first signing secret.
-func (e *Engine) seedSecret(ctx context.Context, secret []byte) (*record.Secret, error) {
-	var first *record.Secret
-	if err := e.do(ctx, e.rules.SeedSecret(secret, &first)); err != nil {
-		return nil, err
-	}
-	return first, nil
 }
 
 // called gives an error a code and the name of the call that failed.

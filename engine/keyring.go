@@ -9,6 +9,7 @@ import (
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/clock"
 	"github.com/flowfabric/flowfabric/internal/handle"
+	"github.com/flowfabric/flowfabric/internal/ops"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/record"
 )
@@ -18,7 +19,8 @@ import (
 type keyring struct {
 	st    store.Store
 	clock clock.Clock
-	seed  func(ctx context.Context, secret []byte) (*record.Secret, error)
+	rules ops.Rules
+	do    func(context.Context, *ops.Op) error
 	known atomic.Pointer[keys]
 	turn  chan struct{} // one at a time reads
 }
@@ -33,14 +35,12 @@ type keys struct {
 
 // How long secrets are believed: those that are known, and that there are no others.
 const (
-	keyTrust    = time.Minute
-	noKeyTrust  = time.Second
-	maxSecrets  = 1000
-	secretBytes = 32
+	keyTrust   = time.Minute
+	noKeyTrust = time.Second
 )
 
-func newKeyring(st store.Store, c clock.Clock, seed func(context.Context, []byte) (*record.Secret, error)) *keyring {
-	return &keyring{st: st, clock: c, seed: seed, turn: make(chan struct{}, 1)}
+func newKeyring(st store.Store, c clock.Clock, rules ops.Rules, do func(context.Context, *ops.Op) error) *keyring {
+	return &keyring{st: st, clock: c, rules: rules, do: do, turn: make(chan struct{}, 1)}
 }
 
 // signing returns the key to sign with.
@@ -66,7 +66,7 @@ func (r *keyring) verifying(ctx context.Context, kid string) ([]byte, error) {
 	}
 	s := k.byKid[kid]
 	now := k.now.Add(r.clock.Now().Sub(k.readAt))
-	if s == nil || expired(s, now) {
+	if s == nil || ops.SecretExpired(s, now) {
 		return nil, nil
 	}
 	return s.Secret, nil
@@ -103,37 +103,25 @@ func (r *keyring) fresh(trust time.Duration) *keys {
 
 func (r *keyring) read(ctx context.Context) (*keys, error) {
 	readAt := r.clock.Now()
-	list, err := r.st.Records(ctx, store.RecordQuery{Family: record.Secrets, Limit: maxSecrets})
+	list, now, err := r.rules.Secrets(ctx, r.st)
 	if err != nil {
 		return nil, err
-	}
-	tx, err := r.st.View(ctx, store.Reads{})
-	if err != nil {
-		return nil, err
-	}
-	k := &keys{byKid: make(map[string]*record.Secret), now: tx.Now(), readAt: readAt}
-	for _, s := range list {
-		k.add(s.(*record.Secret))
 	}
 	if len(list) == 0 {
-		secret := make([]byte, secretBytes)
+		secret := make([]byte, flowfabric.SeedSecretBytes)
 		_, _ = rand.Read(secret) // never fails
-		first, err := r.seed(ctx, secret)
-		if err != nil {
+		var first *record.Secret
+		if err := r.do(ctx, r.rules.SeedSecret(ops.FirstKid, secret, nil, &first)); err != nil {
 			return nil, err
 		}
-		k.add(first)
+		list = append(list, first)
+	}
+	k := &keys{byKid: make(map[string]*record.Secret), active: ops.CurrentSecret(list, now), now: now, readAt: readAt}
+	for _, s := range list {
+		k.byKid[s.Kid] = s
 	}
 	return k, nil
 }
 
-func (k *keys) add(s *record.Secret) {
-	k.byKid[s.Kid] = s
-	if s.Active && !expired(s, k.now) && (k.active == nil || s.RotatedAt >= k.active.RotatedAt) {
-		k.active = s
-	}
-}
-
-func expired(s *record.Secret, now flowfabric.Timestamp) bool {
-	return s.ExpiresAt != 0 && now >= s.ExpiresAt
-}
+// forget has the secrets read again at their next use.
+func (r *keyring) forget() { r.known.Store(nil) }

@@ -10,29 +10,38 @@ import (
 )
 
 // trimmer removes what is kept no longer: finished executions with all their records, old events, old idempotency keys.
+// It has a tenth of one connection, and more of it, up to a half, for as long as that is not enough.
 type trimmer struct {
 	st     store.Store
 	clock  clock.Clock
 	events time.Duration // how long events are kept
-	began  bool
+
+	rest  int           // it rests so many times longer than a batch took; 0 until its first step
+	since time.Time     // since when each batch was followed by another, at this rest; zero: the last was not
+	pause time.Duration // when nothing is left
 }
 
 const (
-	// trimEvery is the pause when nothing is left to remove.
-	trimEvery = time.Minute
-	// trimBatch is how much of a kind one transaction removes: few enough to be done in some milliseconds.
+	// firstTrimPause is before the first step: an engine that lives for seconds has no part in it.
+	firstTrimPause = 10 * time.Second
+	// After a step that found nothing more to remove the next follows soon, and later each time.
+	minTrimPause = time.Second
+	maxTrimPause = time.Minute
+	// trimBatch is how much of a kind one call removes: few enough to be done in some tens of milliseconds.
 	trimBatch = 1000
-	// trimShare: after a batch with more to follow the trimmer rests so many times longer than the batch took, so that it
-	// has a tenth of one connection at most.
-	trimShare = 9
+	// maxTrimRest and minTrimRest bound trimmer.rest: a tenth and a half of one connection.
+	maxTrimRest = 9
+	minTrimRest = 1
+	// trimPatience is how long the trimmer is behind before it takes more.
+	trimPatience = 3 * time.Second
 )
 
 // step removes one batch and returns how long to rest. Engines do not agree on who trims: their pauses are jittered, what
 // one of them removes the others do not find, and two that meet skip each other's rows.
 func (t *trimmer) step(ctx context.Context) (time.Duration, error) {
-	if !t.began { // an engine that lives briefly has no part in it
-		t.began = true
-		return loop.Jitter(trimEvery), nil
+	if t.rest == 0 {
+		t.rest, t.pause = maxTrimRest, minTrimPause
+		return loop.Jitter(firstTrimPause), nil
 	}
 	tx, err := t.st.View(ctx, store.Reads{NextDue: true}) // for the storage clock
 	if err != nil {
@@ -43,8 +52,29 @@ func (t *trimmer) step(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if max(done.Executions, done.Events, done.Keys) < trimBatch {
-		return loop.Jitter(trimEvery), nil
+	now := t.clock.Now()
+	if done.Full(trimBatch) {
+		return t.behind(now, now.Sub(start)), nil
 	}
-	return max(time.Millisecond, trimShare*t.clock.Now().Sub(start)), nil
+	return t.caughtUp(), nil
+}
+
+// behind returns the rest after a batch that took a while and leaves more to remove.
+func (t *trimmer) behind(now time.Time, took time.Duration) time.Duration {
+	switch {
+	case t.since.IsZero():
+		t.since = now
+	case now.Sub(t.since) >= trimPatience:
+		t.rest, t.since = max(minTrimRest, t.rest-1), now
+	}
+	t.pause = minTrimPause
+	return max(time.Millisecond, time.Duration(t.rest)*took)
+}
+
+// caughtUp returns the rest when nothing is left to remove.
+func (t *trimmer) caughtUp() time.Duration {
+	t.rest, t.since = min(maxTrimRest, t.rest+1), time.Time{}
+	pause := t.pause
+	t.pause = min(2*t.pause, maxTrimPause)
+	return loop.Jitter(pause)
 }

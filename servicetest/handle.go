@@ -7,8 +7,6 @@ import (
 	"time"
 
 	ff "github.com/flowfabric/flowfabric"
-	"github.com/flowfabric/flowfabric/store"
-	"github.com/flowfabric/flowfabric/store/record"
 )
 
 // Each has a store of its own in mind only where it says so: the secrets of a store are shared by its tests, which run
@@ -20,7 +18,6 @@ var handleTests = []behaviour{
 	{"OldHandlesAreStale", testHandleStale},
 	{"EditedHandlesAreRefused", testHandleEdited},
 	{"EnginesOfAStoreShareTheirKey", testHandleOtherEngine},
-	{"SecretsAreRotated", testHandleRotation},
 	{"ClosedEngineOpensNone", testHandleClosed},
 }
 
@@ -129,74 +126,6 @@ func testHandleOtherEngine(e *env) {
 		e.equal("execution", info.ExecutionID, c.ExecutionID)
 	}
 	e.complete(c)
-}
-
-// putSecrets writes secrets over what is stored, as a rotation does.
-func (e *env) putSecrets(list ...*record.Secret) {
-	e.Helper()
-	u := &store.Unit{Partition: list[0].Home}
-	for _, s := range list {
-		u.Reads.Records = append(u.Reads.Records, s.SecretKey)
-	}
-	u.Decide = func(tx *store.Tx) error {
-		for _, s := range list {
-			n := *s
-			tx.Put(&n)
-		}
-		return nil
-	}
-	e.ok(e.store.Apply(e.Context(), []*store.Unit{u}))
-	e.ok(u.Err)
-}
-
-// testHandleRotation: after a rotation new handles are signed with the new secret within a minute, and the old ones are
-// good until the old secret expires.
-func testHandleRotation(e *env) {
-	c := e.running(ff.Submit{})
-	old := e.seal(c)
-	home := e.store.Shards()[0]
-	now := e.pace.now()
-	seeded := &record.Secret{}
-	for _, r := range e.dump().Records {
-		if s, ok := r.(*record.Secret); ok && s.Active {
-			*seeded = *s
-		}
-	}
-	e.equal("seeded", []any{seeded.Kid, len(seeded.Secret), seeded.ExpiresAt}, []any{"k1", 32, ff.Timestamp(0)})
-	seeded.Active, seeded.ExpiresAt = false, now.Add(2*time.Hour)
-	next := &record.Secret{
-		SecretKey: record.SecretKey{Home: home, Kid: "k2"}, Secret: []byte(strings.Repeat("n", 32)), Active: true, RotatedAt: now + 1,
-	}
-	e.putSecrets(seeded, next)
-
-	e.advance(time.Minute)
-	fresh := e.seal(c)
-	if fresh == old {
-		e.Error("a minute after the rotation the old secret signs")
-	}
-	e.equal("old handle", e.open(old), e.open(fresh))
-	e.advance(2*time.Hour - time.Minute - time.Millisecond)
-	e.equal("old handle, a millisecond before its secret expires", e.open(old), e.open(fresh))
-	e.advance(time.Millisecond)
-	_, err := e.svc.OpenHandle(e.Context(), old)
-	e.refused("old handle", err, "corruption")
-	e.equal("handle of the new secret", e.open(fresh).ExecutionID, c.ExecutionID)
-
-	// A handle another engine signed with a secret this one has not heard of yet.
-	third := *next
-	third.Kid, third.RotatedAt = "k3", now+2
-	e.putSecrets(&third)
-	newest, err := e.engine().SealHandle(e.Context(), c)
-	e.ok(err)
-	e.advance(time.Second)
-	e.equal("handle of the newest secret", e.open(newest).ExecutionID, c.ExecutionID)
-
-	third.Active, next.Active = false, false
-	e.putSecrets(next, &third)
-	e.advance(time.Minute)
-	_, err = e.svc.SealHandle(e.Context(), c)
-	e.refused("seal without an active secret", err, "unavailable")
-	e.equal("handle of an inactive secret", e.open(fresh).ExecutionID, c.ExecutionID)
 }
 
 func testHandleClosed(e *env) {

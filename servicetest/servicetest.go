@@ -46,6 +46,7 @@ func Run(t *testing.T, h Harness) {
 		{name: "Lease", tests: leaseTests},
 		{name: "Fence", tests: fenceTests},
 		{name: "Handle", tests: handleTests},
+		{name: "Secret", tests: secretTests},
 		{name: "Outcome", tests: outcomeTests},
 		{name: "Repeat", tests: repeatTests},
 		{name: "Expiry", tests: expiryTests},

@@ -91,10 +91,20 @@ type RecordQuery struct {
 // Trim says what [Catalog.Trim] may remove.
 type Trim struct {
 	EventsBefore flowfabric.Timestamp // 0: no events
-	Limit        int                  // 1 to 10,000
+	// Limit is how many executions, and how many keys, 1 to 10,000; of events [EventsPerTrim] times as many, since an
+	// execution leaves several.
+	Limit int
 }
 
-// Trimmed says what [Catalog.Trim] removed. A count equal to the limit means that there may be more.
+// EventsPerTrim is how many times the limit of [Trim] events may be removed.
+const EventsPerTrim = 4
+
+// Trimmed says what [Catalog.Trim] removed.
 type Trimmed struct {
 	Executions, Events, Keys int
+}
+
+// Full reports whether there may be more than a limit allowed to remove.
+func (t Trimmed) Full(limit int) bool {
+	return max(t.Executions, t.Keys) >= limit || t.Events >= EventsPerTrim*limit
 }

@@ -57,7 +57,6 @@ func printTable(out io.Writer, res bench.Result) error {
 		{"tables MB", res.TableBytes / 1e6, 1},
 		{"tables MB/min", res.TableGrowth / 1e6, 3},
 		{"trimmed /s", res.TrimmedPerS, 0},
-		{"trimmer's pace /s", res.TrimPacePerS, 0},
 		{"CPU µs per execution", res.CPUUsPerExecution, 1},
 		{"CPU s, client", res.ClientCPUS, 2},
 		{"CPU s, database", res.DBCPUS, 2},

@@ -23,9 +23,6 @@ import (
 	"github.com/flowfabric/flowfabric"
 )
 
-// MaxKidBytes bounds the name of a key.
-const MaxKidBytes = 64
-
 const (
 	magic   = "fH"
 	version = 1
@@ -39,7 +36,7 @@ var encoding = base64.RawURLEncoding.Strict()
 
 // Key signs handles.
 type Key struct {
-	Kid    string // 1 to [MaxKidBytes] bytes
+	Kid    string // 1 to [flowfabric.MaxKidBytes] bytes
 	Secret []byte
 }
 
@@ -54,8 +51,8 @@ func (k Key) mac(signed []byte) []byte {
 func Seal(key Key, info flowfabric.HandleInfo) (flowfabric.Handle, error) {
 	w := writer{b: append(make([]byte, 0, 256), magic...)}
 	w.b = append(w.b, version)
-	if len(key.Kid) == 0 || len(key.Kid) > MaxKidBytes {
-		return "", refuse("the name of its key has %d bytes; it must have 1 to %d", len(key.Kid), MaxKidBytes)
+	if len(key.Kid) == 0 || len(key.Kid) > flowfabric.MaxKidBytes {
+		return "", refuse("the name of its key has %d bytes; it must have 1 to %d", len(key.Kid), flowfabric.MaxKidBytes)
 	}
 	w.b = append(append(w.b, byte(len(key.Kid))), key.Kid...)
 	kind := 0
@@ -123,7 +120,7 @@ func Parse(h flowfabric.Handle) (Sealed, error) {
 	}
 	s.kid = string(r.take(int(r.byte())))
 	s.rest = r.b
-	if r.short || s.kid == "" || len(s.kid) > MaxKidBytes {
+	if r.short || s.kid == "" || len(s.kid) > flowfabric.MaxKidBytes {
 		return Sealed{}, corrupt("it does not name its key")
 	}
 	return s, nil

@@ -85,7 +85,7 @@ func TestSeal_LongestNamesFit(t *testing.T) {
 	long := strings.Repeat("ß", flowfabric.MaxNameBytes/2)
 	in.Lane = flowfabric.LaneID(strings.Repeat("l", flowfabric.MaxLaneIDBytes))
 	in.Namespace, in.WorkerID, in.WorkerInstanceID = flowfabric.Namespace(long), flowfabric.WorkerID(long), flowfabric.WorkerInstanceID(long)
-	h := seal(t, handle.Key{Kid: strings.Repeat("k", handle.MaxKidBytes), Secret: key.Secret}, in)
+	h := seal(t, handle.Key{Kid: strings.Repeat("k", flowfabric.MaxKidBytes), Secret: key.Secret}, in)
 	if n := len(decode(t, h)); n > 1024 {
 		t.Errorf("%d bytes, want at most 1024", n)
 	}

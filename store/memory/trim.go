@@ -33,7 +33,7 @@ func (s *Store) Trim(ctx context.Context, t store.Trim) (store.Trimmed, error) {
 		sh := s.shards[i]
 		sum.Executions += sh.trimExecutions(ses.now, t.Limit-sum.Executions)
 		sum.Keys += sh.trimKeys(ses.now, t.Limit-sum.Keys)
-		sum.Events += sh.trimEvents(t.EventsBefore, t.Limit-sum.Events)
+		sum.Events += sh.trimEvents(t.EventsBefore, store.EventsPerTrim*t.Limit-sum.Events)
 		ses.Close()
 	}
 	return sum, nil

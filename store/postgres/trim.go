@@ -70,7 +70,7 @@ func (st *Store) Trim(ctx context.Context, what store.Trim) (done store.Trimmed,
 		return done, classify("trim idempotency keys", err, notSent)
 	}
 	if what.EventsBefore != 0 {
-		done.Events, err = s.trim(ctx, trimEvents, int64Param(int64(what.EventsBefore)), what.Limit)
+		done.Events, err = s.trim(ctx, trimEvents, int64Param(int64(what.EventsBefore)), store.EventsPerTrim*what.Limit)
 	}
 	return done, classify("trim events", err, notSent)
 }

@@ -29,18 +29,18 @@ const (
 func (s *Store) Trim(ctx context.Context, t store.Trim) (store.Trimmed, error) {
 	var done store.Trimmed
 	for _, kind := range []struct {
-		skip   bool
+		limit  int
 		remove func(sn *session, most int) (int, error)
 		count  *int
 	}{
-		{remove: (*session).trimExecutions, count: &done.Executions},
-		{remove: (*session).trimKeys, count: &done.Keys},
-		{skip: t.EventsBefore == 0, count: &done.Events, remove: func(sn *session, most int) (int, error) {
+		{limit: t.Limit, remove: (*session).trimExecutions, count: &done.Executions},
+		{limit: t.Limit, remove: (*session).trimKeys, count: &done.Keys},
+		{limit: store.EventsPerTrim * t.Limit, count: &done.Events, remove: func(sn *session, most int) (int, error) {
 			return sn.trimEvents(t.EventsBefore, most)
 		}},
 	} {
-		for !kind.skip && *kind.count < t.Limit {
-			most := min(trimStep, t.Limit-*kind.count)
+		for *kind.count < kind.limit {
+			most := min(trimStep, kind.limit-*kind.count)
 			n, err := s.trim(ctx, most, kind.remove)
 			*kind.count += n
 			if err != nil {
