@@ -233,6 +233,12 @@ type SetGroupPolicy struct {
 	Policy     GroupPolicy
 }
 
+// SetFlowTags adds tags to a flow and overwrites those it has; what is not named stays.
+type SetFlowTags struct {
+	FlowID FlowID
+	Tags   map[string]string // at least one; after the call the flow has at most [MaxTags]
+}
+
 // WaitChildren gives the lease back until children have ended, or what Policy says of them; the same attempt continues
 // then. Children that do not exist are made, as nodes of the flow, in the same commit. The execution must be a member of
 // a flow.

@@ -126,6 +126,10 @@ type Flows interface {
 	// WaitChildren ends the call of a handler until children have ended. It takes a fence like the calls of [Workers].
 	WaitChildren(ctx context.Context, cmd WaitChildren) error
 
+	// SetFlowTags adds tags to a flow in any state, or overwrites them. Nothing is written if any is refused:
+	// [ErrInvalidInput] for none, too many in all or a bad value, [ErrInvalidTagKey]. The graph revision stays.
+	SetFlowTags(ctx context.Context, cmd SetFlowTags) error
+
 	// CancelFlow ends a flow, and members as the policy says.
 	CancelFlow(ctx context.Context, cmd CancelFlow) (CancelFlowResult, error)
 	// CancelFlowHeader is CancelFlow in two stages; the second is AckCancelMember for each member.
@@ -135,6 +139,8 @@ type Flows interface {
 
 	// DescribeFlow tells the state of a flow. Counting its members costs time in proportion to their number.
 	DescribeFlow(ctx context.Context, id FlowID) (FlowSnapshot, error)
+	// FlowTags tells the tags of a flow.
+	FlowTags(ctx context.Context, id FlowID) (map[string]string, error)
 	// WaitFlow waits up to wait, 0 to [MaxClaimWait], until all members have ended, and tells the flow's summary.
 	WaitFlow(ctx context.Context, id FlowID, wait time.Duration) (FlowSummary, error)
 	// ListFlows lists flows.
@@ -143,6 +149,8 @@ type Flows interface {
 	ListNodes(ctx context.Context, q ListNodes) (Page[NodeSnapshot], error)
 	// ListEdges lists edges from or to a member; none for an unknown one.
 	ListEdges(ctx context.Context, q ListEdges) (Page[EdgeSnapshot], error)
+	// DescribeEdge tells of one edge. It fails with [ErrInvalidDependency] when the flow has no such edge.
+	DescribeEdge(ctx context.Context, flow FlowID, id EdgeID) (EdgeSnapshot, error)
 }
 
 // Explainer says why something does not happen. Its calls read a bounded number of records, whatever the size of a flow or

@@ -61,6 +61,29 @@ func (e *Engine) SetGroupPolicy(ctx context.Context, cmd flowfabric.SetGroupPoli
 	return changed, err
 }
 
+// SetFlowTags implements [flowfabric.Flows].
+func (e *Engine) SetFlowTags(ctx context.Context, cmd flowfabric.SetFlowTags) error {
+	return e.doOp(ctx, func() (*ops.Op, error) { return e.rules.SetFlowTags(cmd) })
+}
+
+// FlowTags implements [flowfabric.Flows].
+func (e *Engine) FlowTags(ctx context.Context, id flowfabric.FlowID) (map[string]string, error) {
+	if err := e.open("flow tags"); err != nil {
+		return nil, err
+	}
+	tags, err := e.rules.FlowTags(ctx, e.st, id)
+	return tags, commit.Coded(err)
+}
+
+// DescribeEdge implements [flowfabric.Flows].
+func (e *Engine) DescribeEdge(ctx context.Context, flow flowfabric.FlowID, id flowfabric.EdgeID) (flowfabric.EdgeSnapshot, error) {
+	if err := e.open("describe edge"); err != nil {
+		return flowfabric.EdgeSnapshot{}, err
+	}
+	s, err := e.rules.DescribeEdge(ctx, e.st, flow, id)
+	return s, commit.Coded(err)
+}
+
 // doOp makes an operation and commits it.
 func (e *Engine) doOp(ctx context.Context, newOp func() (*ops.Op, error)) error {
 	op, err := newOp()

@@ -1,6 +1,7 @@
 package servicetest
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -9,6 +10,8 @@ import (
 
 var flowGraphTests = []behaviour{
 	{"CreatedOnce", testFlowCreate},
+	{"TagsAreSet", testFlowTags},
+	{"EdgesAreDescribed", testDescribeEdge},
 	{"MembersAreAddedOnce", testFlowMembers},
 	{"StageChecksInOrder", testFlowStage},
 	{"StageRacesForTheRevision", testFlowStageRace},
@@ -95,6 +98,54 @@ func testFlowCreate(e *env) {
 	}
 	_, err = e.svc.CreateFlow(e.Context(), ff.CreateFlow{Tags: map[string]string{"BAD": "x"}})
 	e.refused("a bad tag", err, ff.CodeInvalidTagKey)
+}
+
+func testFlowTags(e *env) {
+	g := e.emptyFlow()
+	set := func(tags map[string]string) error {
+		return e.svc.SetFlowTags(e.Context(), ff.SetFlowTags{FlowID: g.id, Tags: tags})
+	}
+	e.ok(set(map[string]string{"team.name": "x", "team.size": "3"}))
+	e.advance(time.Second)
+	e.ok(set(map[string]string{"team.name": "y", "area.a": ""}))
+	want := map[string]string{"team.name": "y", "team.size": "3", "area.a": ""}
+	tags, err := e.svc.FlowTags(e.Context(), g.id)
+	e.ok(err)
+	e.equal("tags", tags, want)
+	s, err := e.svc.DescribeFlow(e.Context(), g.id)
+	e.ok(err)
+	e.equal("flow", []any{s.Tags, s.GraphRevision, s.LastMutationAt}, []any{want, uint64(0), e.pace.now()})
+	many := make(map[string]string)
+	for i := range 62 {
+		many[fmt.Sprint("many.n", i)] = "v"
+	}
+	e.untouched("what is refused, and what changes nothing", func() {
+		e.ok(set(map[string]string{"team.name": "y"}))
+		e.refused("none", set(nil), ff.CodeInvalidInput)
+		e.refused("a bad key", set(map[string]string{"ok.ok": "", "BAD": "x"}), ff.CodeInvalidTagKey)
+		e.refused("65 in all", set(many), ff.CodeInvalidInput)
+		stranger := ff.NewFlowID()
+		e.refused("unknown flow", e.svc.SetFlowTags(e.Context(), ff.SetFlowTags{FlowID: stranger, Tags: many}), ff.CodeFlowNotFound)
+		e.refused("tags of an unknown flow", errOf(e.svc.FlowTags(e.Context(), stranger)), ff.CodeFlowNotFound)
+	})
+	delete(many, "many.n0")
+	e.ok(set(many))
+}
+
+func testDescribeEdge(e *env) {
+	g := e.flow("a", "b < a")
+	page, err := e.svc.ListEdges(e.Context(), ff.ListEdges{FlowID: g.id, From: g.node("a")})
+	e.ok(err)
+	e.equal("edges", len(page.Items), 1)
+	s, err := e.svc.DescribeEdge(e.Context(), g.id, page.Items[0].EdgeID)
+	e.ok(err)
+	e.equal("edge", s, page.Items[0])
+	e.equal("its ends", []ff.ExecutionID{s.Upstream, s.Downstream}, []ff.ExecutionID{g.node("a"), g.node("b")})
+	_, err = e.svc.DescribeEdge(e.Context(), g.id, ff.EdgeID{1})
+	e.refused("unknown edge", err, ff.CodeInvalidDependency)
+	other := e.flow("a")
+	_, err = e.svc.DescribeEdge(e.Context(), other.id, s.EdgeID)
+	e.refused("an edge of another flow", err, ff.CodeInvalidDependency)
 }
 
 // testFlowMembers: S2, chapter 20, section 20.6.

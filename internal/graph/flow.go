@@ -50,6 +50,13 @@ func Grow(f *record.Flow, nodes, edges int, now ff.Timestamp) *record.Flow {
 	return &n
 }
 
+// Tagged gives a flow, in any state, new tags. Its revision, which is the graph's, stays.
+func Tagged(f *record.Flow, tags map[string]string, now ff.Timestamp) *record.Flow {
+	n := *f
+	n.Tags, n.LastMutationAt = tags, now
+	return &n
+}
+
 func bad(o ff.Outcome) bool {
 	return o == ff.OutcomeFailed || o == ff.OutcomeCancelled || o == ff.OutcomeExpired
 }

@@ -275,3 +275,22 @@ func (r Rules) SetGroupPolicy(cmd ff.SetGroupPolicy, changed *bool) (*Op, error)
 		return nil
 	}), nil
 }
+
+// SetFlowTags adds tags to a flow, or overwrites them.
+func (r Rules) SetFlowTags(cmd ff.SetFlowTags) (*Op, error) {
+	if err := checkTagsToSet(cmd.Tags); err != nil {
+		return nil, named("set flow tags", err)
+	}
+	cmd.Tags = maps.Clone(cmd.Tags) // the commit may outlive the call
+	return r.onFlow("set flow tags", cmd.FlowID, store.Reads{}, func(tx *store.Tx, f *record.Flow) error {
+		if f == nil {
+			return graph.NotFound(cmd.FlowID)
+		}
+		merged, changed, err := lifecycle.MergeTags(f.Tags, cmd.Tags)
+		if err != nil || !changed {
+			return err
+		}
+		tx.Put(graph.Tagged(f, merged, tx.Now()))
+		return nil
+	}), nil
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"maps"
 
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/graph"
@@ -24,6 +25,15 @@ func (r Rules) Flow(ctx context.Context, st store.Store, id ff.FlowID) (*record.
 		return nil, named("describe flow", graph.NotFound(id))
 	}
 	return f, nil
+}
+
+// FlowTags tells the tags of a flow.
+func (r Rules) FlowTags(ctx context.Context, st store.Store, id ff.FlowID) (map[string]string, error) {
+	f, err := r.Flow(ctx, st, id)
+	if err != nil {
+		return nil, err
+	}
+	return maps.Clone(f.Tags), nil
 }
 
 // DescribeFlow tells the state of a flow.
@@ -216,6 +226,26 @@ func (r Rules) ListEdges(ctx context.Context, st store.Store, q ff.ListEdges) (f
 		page.Items = append(page.Items, edgeSnapshot(e, store.Get[*record.Group](tx, groupKeyOf(flow, e.Downstream))))
 	}
 	return page, nil
+}
+
+// DescribeEdge tells of one edge.
+func (r Rules) DescribeEdge(ctx context.Context, st store.Store, flow ff.FlowID, id ff.EdgeID) (ff.EdgeSnapshot, error) {
+	key := record.EdgeKey{Home: r.flowKey(flow).Home, FlowID: flow, EdgeID: id}
+	tx, err := st.View(ctx, store.Reads{Records: []record.Key{key}})
+	if err != nil {
+		return ff.EdgeSnapshot{}, named("describe edge", err)
+	}
+	e := store.Get[*record.Edge](tx, key)
+	if e == nil {
+		return ff.EdgeSnapshot{}, named("describe edge", &ff.Error{
+			Code: ff.CodeInvalidDependency, Detail: "the flow " + flow.String() + " has no edge " + id.String(),
+		})
+	}
+	group := groupKeyOf(r.flowKey(flow), e.Downstream)
+	if tx, err = st.View(ctx, store.Reads{Records: []record.Key{group}}); err != nil {
+		return ff.EdgeSnapshot{}, named("describe edge", err)
+	}
+	return edgeSnapshot(e, store.Get[*record.Group](tx, group)), nil
 }
 
 func edgeSnapshot(e *record.Edge, g *record.Group) ff.EdgeSnapshot {

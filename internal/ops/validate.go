@@ -239,13 +239,14 @@ func (r Rules) checkClaimExecution(c *ff.ClaimExecution) error {
 }
 
 func (r Rules) checkSetTags(c *ff.SetTags) error {
-	if err := r.checkID(c.ExecutionID); err != nil {
-		return err
-	}
-	if len(c.Tags) == 0 {
+	return firstError(r.checkID(c.ExecutionID), checkTagsToSet(c.Tags))
+}
+
+func checkTagsToSet(tags map[string]string) error {
+	if len(tags) == 0 {
 		return invalid("tags", "is empty; give at least one")
 	}
-	return ff.ValidateTags(c.Tags)
+	return ff.ValidateTags(tags)
 }
 
 func checkSource(s ff.Source) error { return ff.ValidateName("source", string(s)) }
