@@ -139,6 +139,9 @@ type EdgesQuery struct {
 	Incoming bool // edges that lead to Of; else those that lead from it
 	After    flowfabric.EdgeID
 	Limit    int // 1 to 10,000
+	// Ahead says that the unit will next ask for the groups and executions the edges lead to. A store for which each Load
+	// is a round trip loads them as well; others need not.
+	Ahead bool
 }
 
 // MembersQuery asks for the ids of the executions of a flow, in ascending order of UUID (bytes). As with an [EdgesQuery].

@@ -24,7 +24,7 @@ func groupKeyOf(flow record.FlowKey, downstream ff.ExecutionID) record.GroupKey 
 
 // outgoing are the edges that a commit which ends a member looks at.
 func outgoing(e *record.Execution) store.EdgesQuery {
-	return store.EdgesQuery{Flow: flowKeyOf(e), Of: e.ID, Limit: inlineEdges + 1}
+	return store.EdgesQuery{Flow: flowKeyOf(e), Of: e.ID, Limit: inlineEdges + 1, Ahead: true}
 }
 
 // Prefetch adds to an operation that may end e what the end of a member of a flow needs, so that it is read at once with

@@ -52,7 +52,7 @@ func flowOf(errand *record.Errand) record.FlowKey {
 func edgesOf(errand *record.Errand) store.EdgesQuery {
 	return store.EdgesQuery{
 		Flow: flowOf(errand), Of: errand.ExecutionID, Incoming: errand.Kind != record.Resolve,
-		After: errand.After, Limit: errandEdges,
+		After: errand.After, Limit: errandEdges, Ahead: errand.Kind == record.Resolve,
 	}
 }
 

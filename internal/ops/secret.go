@@ -18,7 +18,9 @@ const FirstKid = "k1"
 const eventSecretRotated = "waitpoint_hmac_rotation_complete"
 
 // SecretExpired reports whether a secret verifies no longer; at the moment of its expiry it still does (chapter 40, 7.3).
-func SecretExpired(s *record.Secret, now ff.Timestamp) bool { return s.ExpiresAt != 0 && now > s.ExpiresAt }
+func SecretExpired(s *record.Secret, now ff.Timestamp) bool {
+	return s.ExpiresAt != 0 && now > s.ExpiresAt
+}
 
 // CurrentSecret is the one of a list that signs, nil for none.
 func CurrentSecret(list []*record.Secret, now ff.Timestamp) (current *record.Secret) {
@@ -150,7 +152,9 @@ func secretRotated(home ff.Partition, previous string, cmd *ff.RotateSecret, now
 	}
 }
 
-func rotationConflict(what string) error { return &ff.Error{Code: ff.CodeRotationConflict, Detail: what} }
+func rotationConflict(what string) error {
+	return &ff.Error{Code: ff.CodeRotationConflict, Detail: what}
+}
 
 // retire lets the current secret verify until a time, and removes those that verify no longer.
 func (r Rules) retire(tx *store.Tx, list []*record.Secret, current *record.Secret, until ff.Timestamp, out *ff.RotateResult) {
