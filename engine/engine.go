@@ -246,7 +246,7 @@ func (e *Engine) do(ctx context.Context, op *ops.Op) error {
 func (e *Engine) doHeld(ctx context.Context, id flowfabric.ExecutionID, op *ops.Op) error {
 	op.Assume = e.held.lookup
 	if rec, known := e.held.lookup(id); known && rec != nil {
-		op.Prefetch(rec)
+		e.rules.Prefetch(op, rec)
 	}
 	err := e.do(ctx, op)
 	if err != nil {

@@ -41,9 +41,11 @@ func RunAgree(t *testing.T, a, b Harness) {
 // grants; the sides mint lease and attempt ids of their own, so those are never compared.
 type script struct {
 	*rapid.T
-	lane  ff.LaneID
-	ids   []ff.ExecutionID
-	sides [2]*side
+	lane    ff.LaneID
+	ids     []ff.ExecutionID // some of them of members, if the script has flows
+	flows   []ff.FlowID
+	members []ff.ExecutionID
+	sides   [2]*side
 }
 
 type side struct {
@@ -57,6 +59,10 @@ func newScript(r *rapid.T, n int, left, right *env) *script {
 	for i := range 5 {
 		s.ids = append(s.ids, ff.ExecutionIDFrom(partition, uuid.NewSHA1(uuid.NameSpaceOID, fmt.Append(nil, n, i))))
 	}
+	if rapid.Bool().Draw(r, "with flows") {
+		s.newFlows(n)
+		s.ids = append(s.ids[:2], s.members...)
+	}
 	for i, e := range []*env{left, right} {
 		n := *e
 		n.lane = s.lane
@@ -67,8 +73,12 @@ func newScript(r *rapid.T, n int, left, right *env) *script {
 
 // step draws one operation, performs it on both sides, sometimes twice, and compares the answers.
 func (s *script) step() {
-	name := rapid.SampledFrom(strings.Fields(`submit submit submit claim claim claim claim advance advance renew progress complete
-		complete fail fail fail delay release cancel quit priority replay replay revoke block unblock opclaim tags list`)).Draw(s.T, "operation")
+	operations := `submit submit submit claim claim claim claim advance advance renew progress complete
+		complete fail fail fail delay release cancel quit priority replay replay revoke block unblock opclaim tags list`
+	if len(s.flows) > 0 {
+		operations += " opclaim opclaim complete complete " + flowOps
+	}
+	name := rapid.SampledFrom(strings.Fields(operations)).Draw(s.T, "operation")
 	perform := s.draw(name)
 	times := 1
 	if rapid.IntRange(0, 4).Draw(s.T, "repeat") == 0 {
@@ -78,6 +88,11 @@ func (s *script) step() {
 		left, right := perform(s.sides[0]), perform(s.sides[1])
 		if left != right {
 			s.Fatalf("%s answers\n%s\non the one side and\n%s\non the other", name, left, right)
+		}
+	}
+	if len(s.flows) > 0 { // what follows from it in a flow may be left to the engine: let it be done on both
+		for _, sd := range s.sides {
+			sd.advance(0)
 		}
 	}
 }
@@ -125,6 +140,9 @@ func (s *script) draw(name string) func(*side) string {
 	case "list":
 		return s.drawList()
 	default:
+		if strings.Contains(" "+flowOps+" ", " "+name+" ") {
+			return s.drawFlow(name, fence)
+		}
 		return s.drawReport(name, id, fence)
 	}
 }
@@ -292,8 +310,13 @@ func answer(result any, err error) string {
 	return fmt.Sprintf("%+v %s", result, codeOf(err))
 }
 
-// compare checks that both sides have the same executions and attempts.
+// compare checks that both sides have the same executions and attempts, and the same flows.
 func (s *script) compare() {
+	for _, id := range s.flows {
+		if left, right := s.sides[0].flowInWords(id), s.sides[1].flowInWords(id); left != right {
+			s.Fatalf("flow %s is\n%s\non the one side and\n%s\non the other", id, left, right)
+		}
+	}
 	for _, id := range s.ids {
 		left, leftErr := s.sides[0].svc.Describe(s.sides[0].Context(), id)
 		right, rightErr := s.sides[1].svc.Describe(s.sides[1].Context(), id)

@@ -61,7 +61,6 @@ func (e *env) on(t *testing.T, name string) *env {
 func (e *env) audit() {
 	e.Helper()
 	storetest.Audit(e, e.dump())
-	auditFlows(e)
 }
 
 func (e *env) dump() *store.Dump {

@@ -23,6 +23,9 @@ var flowGraphTests = []behaviour{
 	{"PolicyBeforeEdges", testFlowPolicy},
 	{"QuorumAboveTheEdges", testFlowQuorumGrows},
 	{"DataPassing", testFlowDataPassing},
+	{"StageToAParentThatWaits", testStageToAWaitingParent},
+	{"StagedBeforeTheParentWaited", testStagedBeforeTheWait},
+	{"ParallelEdges", testParallelEdges},
 }
 
 // member submits an execution and adds it to the flow.
@@ -419,4 +422,46 @@ func testFlowDataPassing(e *env) {
 	g.start("c")
 	e.equal("payload", string(g.held["c"].Payload), "a")
 	g.end("success", "c")
+}
+
+// testStageToAWaitingParent: an edge that is staged to a parent which waits for its children is one more to wait for.
+func testStageToAWaitingParent(e *env) {
+	g := e.flow("parent", "other")
+	g.start("parent")
+	e.ok(g.waitChildren("parent", ff.GroupPolicy{}, "child"))
+	g.names = append(g.names, "child")
+	g.depend("other", "parent")
+	g.end("success", "child")
+	e.equal("parent behind the edge", g.states("parent"), "parent=waiting_children")
+	g.end("success", "other")
+	g.end("success", "parent")
+	g.become("parent=completed other=completed child=completed")
+}
+
+// testStagedBeforeTheWait: an edge that was staged before its downstream waited for children, and is applied then, counts in
+// that wait.
+func testStagedBeforeTheWait(e *env) {
+	g := e.flow("parent", "other")
+	id, err := g.stage("other", "parent")
+	e.ok(err)
+	g.start("parent")
+	e.ok(g.waitChildren("parent", ff.GroupPolicy{}, "child"))
+	g.names = append(g.names, "child")
+	e.equal("applied", g.apply(id, "other", "parent"), ff.ApplyEdgeResult{Applied: true, Unsatisfied: 2})
+	g.end("success", "child", "other")
+	g.end("success", "parent")
+	g.become("parent=completed other=completed child=completed")
+}
+
+// testParallelEdges: of several edges between two members each counts, and the upstream is cancelled once.
+func testParallelEdges(e *env) {
+	g := e.emptyFlow("a", "b", "c")
+	_, err := g.svc.SetGroupPolicy(e.Context(), ff.SetGroupPolicy{FlowID: g.id, Downstream: g.node("c"), Policy: ff.GroupPolicy{Kind: ff.AnyOf}})
+	e.ok(err)
+	g.depend("a", "c")
+	g.depend("b", "c")
+	g.depend("b", "c")
+	g.end("success", "a")
+	g.become("a=completed b=cancelled c=waiting")
+	e.equal("group", g.group("c"), "satisfied 1/2/0 of 3")
 }

@@ -2,7 +2,6 @@ package servicetest
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -172,66 +171,4 @@ func (g *randomGraph) String() string {
 		fmt.Fprintf(&b, "%s after %v by %+v, fails: %t, is %s, group %s\n", n.Name, n.After, n.Policy, g.fails[n.Name], g.states(n.Name), g.group(n.Name))
 	}
 	return b.String()
-}
-
-// auditFlows checks what the records of flows say against the members and edges that are there: F2, F4, F6, F8, F13, F16.
-func auditFlows(e *env) {
-	e.Helper()
-	d := e.dump()
-	members := make(map[ff.FlowID]int)
-	flowOf := make(map[ff.ExecutionID]ff.FlowID)
-	awaits := make(map[ff.ExecutionID]bool)
-	for _, x := range d.Executions {
-		if !x.FlowID.IsZero() {
-			members[x.FlowID]++
-			flowOf[x.ID] = x.FlowID
-		}
-		awaits[x.ID] = x.AwaitsUpstream
-		if x.AwaitsUpstream && (x.Ready || x.State.Finished()) {
-			e.Errorf("F8: %s awaits its upstreams and is %s", x.ID, x.State)
-		}
-	}
-	edges := make(map[ff.FlowID]int)
-	siblings := make(map[ff.ExecutionID]bool)
-	owed := make(map[ff.FlowID]int)
-	for _, rec := range d.Records {
-		switch rec := rec.(type) {
-		case *record.Edge:
-			edges[rec.FlowID]++
-			for _, id := range []ff.ExecutionID{rec.Upstream, rec.Downstream} {
-				if flowOf[id] != rec.FlowID {
-					e.Errorf("F4: edge %s of flow %s touches %s, which is of %s", rec.EdgeID, rec.FlowID, id, flowOf[id])
-				}
-			}
-		case *record.Errand:
-			siblings[rec.ExecutionID] = siblings[rec.ExecutionID] || rec.Kind == record.CancelSiblings
-		case *record.BacklogMember:
-			owed[rec.FlowID]++
-		}
-	}
-	for _, rec := range d.Records {
-		switch rec := rec.(type) {
-		case *record.Flow:
-			if rec.NodeCount != members[rec.FlowID] || rec.EdgeCount != edges[rec.FlowID] {
-				e.Errorf("F2: flow %s counts %d members and %d edges; there are %d and %d", rec.FlowID, rec.NodeCount, rec.EdgeCount, members[rec.FlowID], edges[rec.FlowID])
-			}
-			if rec.GraphRevision != uint64(rec.NodeCount+rec.EdgeCount) {
-				e.Errorf("F1: flow %s is at revision %d with %d members and %d edges", rec.FlowID, rec.GraphRevision, rec.NodeCount, rec.EdgeCount)
-			}
-		case *record.Group:
-			if counts := []int{rec.Success, rec.Fail, rec.Skip, rec.Running}; slices.Min(counts) < 0 || rec.Success+rec.Fail+rec.Skip > rec.Total {
-				e.Errorf("F6: the group of %s counts %v of %d", rec.Downstream, counts, rec.Total)
-			}
-			if rec.SiblingsPending != siblings[rec.Downstream] {
-				e.Errorf("F13: the group of %s says %t of the cancel of its siblings", rec.Downstream, rec.SiblingsPending)
-			}
-			if rec.State != ff.GroupPending && awaits[rec.Downstream] {
-				e.Errorf("F8: %s awaits a group that is %s", rec.Downstream, rec.State)
-			}
-		case *record.Backlog:
-			if rec.Outstanding != owed[rec.FlowID] || rec.Outstanding == 0 && !rec.Spreading {
-				e.Errorf("F16: the backlog of %s says %d members are owed; there are %d", rec.FlowID, rec.Outstanding, owed[rec.FlowID])
-			}
-		}
-	}
 }

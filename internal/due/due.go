@@ -76,11 +76,11 @@ func (l *Loop) Hint(t flowfabric.Timestamp) {
 
 // Run works until ctx ends.
 func (l *Loop) Run(ctx context.Context) {
-	loop.Every(ctx, l.clock, l.cfg.Logger, "due", l.wake, l.step)
+	loop.Every(ctx, l.clock, l.cfg.Logger, "due", l.wake, l.Step)
 }
 
-// step carries on what is due and returns how long nothing will be.
-func (l *Loop) step(ctx context.Context) (time.Duration, error) {
+// Step carries on what is due and returns how long nothing will be. It is what [Loop.Run] does again and again.
+func (l *Loop) Step(ctx context.Context) (time.Duration, error) {
 	l.hinted.Store(math.MaxInt64)
 	tx, err := l.st.View(ctx, store.Reads{NextDue: true})
 	if err != nil {

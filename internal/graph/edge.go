@@ -19,7 +19,8 @@ func NewEdge(key record.EdgeKey, upstream, downstream ff.ExecutionID, now ff.Tim
 	}
 }
 
-// Stage adds an edge to the group of its downstream. g may be nil. A group that is decided takes no more edges.
+// Stage adds an edge that was just made to the group of its downstream, in its present wave. g may be nil. A group that is
+// decided takes no more edges.
 func Stage(e *record.Edge, g *record.Group) (*record.Group, error) {
 	if g == nil {
 		g = NewGroup(record.GroupKey{Home: e.Home, FlowID: e.FlowID, Downstream: e.Downstream})
@@ -31,6 +32,7 @@ func Stage(e *record.Edge, g *record.Group) (*record.Group, error) {
 		}
 	}
 	n := *g
+	e.Wave = g.Wave
 	n.Total++
 	if e.Required {
 		n.Required++
@@ -39,13 +41,23 @@ func Stage(e *record.Edge, g *record.Group) (*record.Group, error) {
 }
 
 // Apply makes an edge hold its downstream back. ne is nil when it does already, or when its upstream's end was counted
-// before.
+// before. An edge that was staged before the downstream waited for children of its own joins that wait.
 func Apply(e *record.Edge, g *record.Group, now ff.Timestamp) (ne *record.Edge, ng *record.Group) {
 	if e.Applied || e.ResolvedAt != 0 {
 		return nil, nil
 	}
 	edge, group := *e, *g
 	edge.Applied, edge.AppliedAt, edge.State = true, now, ff.EdgeApplied
+	if e.Wave != g.Wave {
+		if g.State != ff.GroupPending {
+			return &edge, &group
+		}
+		edge.Wave = g.Wave
+		group.Total++
+		if e.Required {
+			group.Required++
+		}
+	}
 	group.Running++
 	return &edge, &group
 }

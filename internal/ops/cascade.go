@@ -8,9 +8,6 @@ import (
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
-// inlineEdges is how many edges the commit that ends a member resolves itself. What is more is left to an errand.
-const inlineEdges = 128
-
 // manyEdges bounds the edges of one member that are counted because its group does not say how many there are.
 const manyEdges = 10_000
 
@@ -23,19 +20,19 @@ func groupKeyOf(flow record.FlowKey, downstream ff.ExecutionID) record.GroupKey 
 }
 
 // outgoing are the edges that a commit which ends a member looks at.
-func outgoing(e *record.Execution) store.EdgesQuery {
-	return store.EdgesQuery{Flow: flowKeyOf(e), Of: e.ID, Limit: inlineEdges + 1, Ahead: true}
+func (r Rules) outgoing(e *record.Execution) store.EdgesQuery {
+	return store.EdgesQuery{Flow: flowKeyOf(e), Of: e.ID, Limit: r.limits().Edges + 1, Ahead: true}
 }
 
 // Prefetch adds to an operation that may end e what the end of a member of a flow needs, so that it is read at once with
 // the rest, and lets operations on members of one flow follow each other.
-func (o *Op) Prefetch(e *record.Execution) {
+func (r Rules) Prefetch(o *Op, e *record.Execution) {
 	if e.FlowID.IsZero() {
 		return
 	}
 	o.Order = orderOfFlow(e.FlowID)
 	o.Reads.Records = append(o.Reads.Records, flowKeyOf(e))
-	o.Reads.Edges = append(o.Reads.Edges, outgoing(e))
+	o.Reads.Edges = append(o.Reads.Edges, r.outgoing(e))
 }
 
 // hop is an edge whose upstream has ended.
@@ -46,13 +43,13 @@ type hop struct {
 
 // follow carries on, in their flows, what follows from members having ended: the flow counts them, their edges are
 // resolved, members that are decided become claimable or are skipped, and so on from those (chapter 20, section 20.11).
-// It does so for up to inlineEdges edges; for what is beyond, errands are registered in the same commit.
+// It does so for up to Limits.Edges edges; for what is beyond, errands are registered in the same commit.
 func (r Rules) follow(tx *store.Tx, ended []*record.Execution) error {
-	for budget := inlineEdges; len(ended) > 0; {
+	for budget := r.limits().Edges; len(ended) > 0; {
 		var need store.Reads
 		for _, e := range ended {
 			need.Records = append(need.Records, flowKeyOf(e))
-			need.Edges = append(need.Edges, outgoing(e))
+			need.Edges = append(need.Edges, r.outgoing(e))
 		}
 		if missing, any := tx.Missing(need); any {
 			return tx.Need(missing)
@@ -63,7 +60,7 @@ func (r Rules) follow(tx *store.Tx, ended []*record.Execution) error {
 			if !graph.Spreads(f) {
 				continue
 			}
-			edges := tx.Edges(outgoing(e))
+			edges := tx.Edges(r.outgoing(e))
 			if len(edges) > budget {
 				tx.Register(&record.Errand{ErrandKey: errandKey(e, record.Resolve), EnqueuedAt: tx.Now()})
 				continue

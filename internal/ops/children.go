@@ -73,6 +73,10 @@ func (r Rules) WaitChildren(w *WaitChildren, isKnown func(ff.LaneID, int64) bool
 		if err := w.checkChildren(tx, e); err != nil {
 			return none, err
 		}
+		if err := r.settleSiblings(tx, e); err != nil {
+			return none, err
+		}
+		f = store.Get[*record.Flow](tx, flow) // which has counted the siblings
 		existing := func(id ff.ExecutionID) bool { return tx.Execution(id) != nil }
 		nodes, edges, err := w.plan.write(tx, r, r.Partitions, isKnown, existing)
 		if err != nil {

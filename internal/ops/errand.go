@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"slices"
+
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/graph"
 	"github.com/flowfabric/flowfabric/internal/lifecycle"
@@ -8,18 +10,14 @@ import (
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
-const (
-	errandsAtOnce = 8   // errands of one commit
-	errandEdges   = 250 // edges of one errand of one commit
-	// siblingEdges is how many other edges of an upstream are looked at before it is cancelled. One with more is let run.
-	siblingEdges = 64
-)
+// siblingEdges is how many other edges of an upstream are looked at before it is cancelled. One with more is let run.
+const siblingEdges = 64
 
 // Errands carries on errands of a shard, each by a batch of edges. handled gets how many there were.
 func (r Rules) Errands(shard ff.Partition, order uint64, handled *int) *Op {
 	op := &Op{name: "errands"}
 	op.Partition, op.Order = shard, order
-	op.Reads.DueRecords = []store.DueRecordsQuery{{Family: record.Errands, Limit: errandsAtOnce}}
+	op.Reads.DueRecords = []store.DueRecordsQuery{{Family: record.Errands, Limit: r.limits().Errands}}
 	op.Decide = func(tx *store.Tx) error {
 		due := tx.DueRecords(0)
 		*handled = len(due)
@@ -29,7 +27,7 @@ func (r Rules) Errands(shard ff.Partition, order uint64, handled *int) *Op {
 			errands[i] = rec.(*record.Errand)
 			need.Executions = append(need.Executions, errands[i].ExecutionID)
 			need.Records = append(need.Records, groupKeyOf(flowOf(errands[i]), errands[i].ExecutionID), flowOf(errands[i]))
-			need.Edges = append(need.Edges, edgesOf(errands[i]))
+			need.Edges = append(need.Edges, r.edgesOf(errands[i]))
 		}
 		if missing, any := tx.Missing(need); any {
 			return tx.Need(missing)
@@ -49,16 +47,16 @@ func flowOf(errand *record.Errand) record.FlowKey {
 }
 
 // edgesOf are the next edges of an errand.
-func edgesOf(errand *record.Errand) store.EdgesQuery {
+func (r Rules) edgesOf(errand *record.Errand) store.EdgesQuery {
 	return store.EdgesQuery{
 		Flow: flowOf(errand), Of: errand.ExecutionID, Incoming: errand.Kind != record.Resolve,
-		After: errand.After, Limit: errandEdges, Ahead: errand.Kind == record.Resolve,
+		After: errand.After, Limit: r.limits().ErrandEdges, Ahead: errand.Kind == record.Resolve,
 	}
 }
 
 // run carries on one errand. It is over when its reason is gone or its edges are.
 func (r Rules) run(tx *store.Tx, errand *record.Errand) error {
-	edges := tx.Edges(edgesOf(errand))
+	edges := tx.Edges(r.edgesOf(errand))
 	member := tx.Execution(errand.ExecutionID)
 	key := groupKeyOf(flowOf(errand), errand.ExecutionID)
 	g := store.Get[*record.Group](tx, key)
@@ -86,7 +84,7 @@ func (r Rules) run(tx *store.Tx, errand *record.Errand) error {
 	if err != nil {
 		return err
 	}
-	if over || len(edges) < errandEdges {
+	if over || len(edges) < r.limits().ErrandEdges {
 		tx.Delete(errand.ErrandKey)
 		if g = store.Get[*record.Group](tx, key); !over && errand.Kind == record.CancelSiblings {
 			tx.Put(graph.SiblingsDone(g))
@@ -153,7 +151,7 @@ func (r Rules) cancelSiblings(tx *store.Tx, g *record.Group, edges []*record.Edg
 	}
 	var live []*record.Execution
 	for _, e := range upstreams {
-		if e != nil && !e.State.Finished() {
+		if e != nil && !e.State.Finished() && !slices.Contains(live, e) { // several edges may lead from one upstream
 			live = append(live, e)
 		}
 	}
@@ -176,6 +174,32 @@ func (r Rules) cancelSiblings(tx *store.Tx, g *record.Group, edges []*record.Edg
 		ended = append(ended, ch.Execution)
 	}
 	return ended, nil
+}
+
+// settleSiblings does what is left of the cancel of the siblings of e's upstreams, before its group begins to count
+// something else. If that is too much for one commit the caller has to come again: the due loop is at it.
+func (r Rules) settleSiblings(tx *store.Tx, e *record.Execution) error {
+	group, key := groupKeyOf(flowKeyOf(e), e.ID), errandKey(e, record.CancelSiblings)
+	if g := store.Get[*record.Group](tx, group); g == nil || !g.SiblingsPending {
+		return nil
+	}
+	if missing, any := tx.Missing(store.Reads{Records: []record.Key{key}}); any {
+		return tx.Need(missing)
+	}
+	errand := store.Get[*record.Errand](tx, key)
+	if errand == nil {
+		return nil
+	}
+	if missing, any := tx.Missing(store.Reads{Edges: []store.EdgesQuery{r.edgesOf(errand)}}); any {
+		return tx.Need(missing)
+	}
+	if err := r.run(tx, errand); err != nil {
+		return err
+	}
+	if store.Get[*record.Group](tx, group).SiblingsPending {
+		return &ff.Error{Code: ff.CodeUnavailable, Detail: "the upstreams that are no longer needed are still being cancelled; try again"}
+	}
+	return nil
 }
 
 // unneeded are those of some upstreams of a group that no other group of the flow still needs.

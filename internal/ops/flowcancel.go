@@ -12,9 +12,6 @@ import (
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
-// cancelBatch is how many members one commit of a flow's cancel looks at. What is more is left to the backlog.
-const cancelBatch = 1000
-
 // cancelGrace is how long the members of a cancelled flow may wait to be acknowledged before the engine does it.
 const cancelGrace = 30 * time.Second
 
@@ -47,7 +44,7 @@ func (r Rules) CancelFlow(c *FlowCancel) (*Op, error) {
 	c.Policy = policy
 	key := r.flowKey(c.FlowID)
 	backlog := record.BacklogKey{Home: key.Home, FlowID: c.FlowID}
-	members := store.MembersQuery{Flow: key, Limit: cancelBatch}
+	members := store.MembersQuery{Flow: key, Limit: r.limits().Members}
 	reads := store.Reads{Records: []record.Key{backlog}, Members: []store.MembersQuery{members}}
 	op := r.onFlow("cancel flow", c.FlowID, reads, func(tx *store.Tx, f *record.Flow) error {
 		c.AlreadyTerminal, c.Flow, c.Members, c.More = false, f, nil, false
@@ -68,7 +65,7 @@ func (r Rules) CancelFlow(c *FlowCancel) (*Op, error) {
 		if old := store.Get[*record.Backlog](tx, backlog); old != nil {
 			b.Version = old.Version
 		}
-		b, ended, err := r.cancelMembers(tx, f, b, tx.Members(members), cancelBatch)
+		b, ended, err := r.cancelMembers(tx, f, b, tx.Members(members), r.limits().Members)
 		if err != nil {
 			return err
 		}
@@ -96,11 +93,11 @@ func (r Rules) SpreadCancel(key record.BacklogKey, cancelled *[]ff.ExecutionID, 
 		if b == nil || !b.Spreading {
 			return nil
 		}
-		members := store.MembersQuery{Flow: flow, After: b.After, Limit: cancelBatch}
+		members := store.MembersQuery{Flow: flow, After: b.After, Limit: r.limits().Members}
 		if missing, any := tx.Missing(store.Reads{Members: []store.MembersQuery{members}}); any {
 			return tx.Need(missing)
 		}
-		b, ended, err := r.cancelMembers(tx, f, b, tx.Members(members), cancelBatch)
+		b, ended, err := r.cancelMembers(tx, f, b, tx.Members(members), r.limits().Members)
 		if err != nil {
 			return err
 		}

@@ -63,7 +63,8 @@ func reopen(tx *store.Tx, e *record.Execution, att *record.Attempt) (groups int,
 		return 0, nil
 	}
 	flow, group := flowKeyOf(e), groupKeyOf(flowKeyOf(e), e.ID)
-	if missing, any := tx.Missing(store.Reads{Records: []record.Key{flow, group}}); any {
+	recount, siblings := errandKey(e, record.Recount), errandKey(e, record.CancelSiblings)
+	if missing, any := tx.Missing(store.Reads{Records: []record.Key{flow, group, recount, siblings}}); any {
 		return 0, tx.Need(missing)
 	}
 	if f := store.Get[*record.Flow](tx, flow); f != nil {
@@ -77,7 +78,14 @@ func reopen(tx *store.Tx, e *record.Execution, att *record.Attempt) (groups int,
 		return 0, nil
 	}
 	tx.Put(graph.Reopen(g))
-	tx.Register(&record.Errand{ErrandKey: errandKey(e, record.Recount), EnqueuedAt: tx.Now()})
+	again := &record.Errand{ErrandKey: recount, EnqueuedAt: tx.Now()}
+	if old := store.Get[*record.Errand](tx, recount); old != nil { // of an earlier replay: from the first edge again
+		again.Version = old.Version
+	}
+	tx.Put(again)
+	if store.Get[*record.Errand](tx, siblings) != nil {
+		tx.Delete(siblings)
+	}
 	return 1, nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
-// Audit checks every invariant of chapter 10, section 7 that a store at rest can show, over everything in it, and fails
+// Audit checks every invariant of chapter 10, section 7, and of the flows of chapter 20, that a store at rest can show, over everything in it, and fails
 // t with each violation. Run it after each test that worked through the engine; executions written by hand have no
 // history, and it complains of them.
 func Audit(t testing.TB, d *store.Dump) {
@@ -45,6 +45,7 @@ func Violations(d *store.Dump) []string {
 		a.leaseEvents(h.execution, events)
 	}
 	a.routes(d)
+	a.flows(d)
 	return append(a.found, indexViolations(d)...)
 }
 
@@ -62,6 +63,9 @@ type audit struct{ found []string }
 func (a *audit) add(id flowfabric.ExecutionID, format string, args ...any) {
 	a.found = append(a.found, id.String()+": "+fmt.Sprintf(format, args...))
 }
+
+// note adds a violation that is of no single execution.
+func (a *audit) note(format string, args ...any) { a.found = append(a.found, fmt.Sprintf(format, args...)) }
 
 // gather sorts a dump by execution.
 func gather(a *audit, d *store.Dump) map[flowfabric.ExecutionID]*history {

@@ -12,7 +12,8 @@ import (
 // sections 2.2, 2.4 and 2.5). It is written out here, and not taken from the rules: an oracle must not share the code it
 // judges. PENDING stands for each of pendingStates.
 //
-// Two things were decided differently from the chapter: an execution cancelled by operator control is in phase cancelled
+// Three things were decided differently from the chapter: an edge may be added to an execution that is to be retried, which
+// then waits for its upstream (row 20), an execution cancelled by operator control is in phase cancelled
 // (rows 17 and 18), and one whose lease ran out (row 5) waits in the ready index for its reclaim.
 const legalVectors = `
 #  phase     ownership                 eligibility             reason                     outcome   attempt_state            public
@@ -51,6 +52,7 @@ const legalVectors = `
 18 cancelled unowned                   not_applicable          none                       cancelled pending_first_attempt    cancelled
 18 terminal  unowned                   not_applicable          none                       expired   pending_first_attempt    expired
 19 terminal  unowned                   not_applicable          none                       skipped   none                     skipped
+20 runnable  unowned                   blocked_by_dependencies waiting_for_children       none      pending_retry_attempt    waiting_children
 `
 
 // pendingStates are the attempt states of row 14.
@@ -101,18 +103,18 @@ func (a *audit) vector(e *record.Execution) {
 	if e.Public != l.public {
 		a.add(e.ID, "I2: the public state is %s; from row %d follows %s", e.Public, l.row, l.public)
 	}
-	silent := l.row == 4 || l.row >= 17 || e.State.Phase == ff.PhaseRunnable && e.State.BlockingReason == ff.WaitingForWorker
+	silent := l.row == 4 || e.State.Finished() || e.State.Phase == ff.PhaseRunnable && e.State.BlockingReason == ff.WaitingForWorker
 	if silent && e.BlockingDetail != "" {
 		a.add(e.ID, "nothing blocks it, but its blocking detail is %q", e.BlockingDetail)
 	}
 }
 
-// place: what may be claimed is ready, and nothing else is; what waits for a time is due by then (I15, I22, I28).
+// place: what may be claimed is ready, and nothing else is: what lost its lease may, unless it awaits upstreams. What waits for a time is due by then (I15, I22, I28).
 func (a *audit) place(e *record.Execution) {
 	row := rowOf(e.State)
 	eligible := e.State.Phase == ff.PhaseRunnable && e.State.Eligibility == ff.EligibleNow
 	reclaimable := row == 5 || row == 6
-	if want := eligible || reclaimable; row != 0 && e.Ready != want {
+	if want := (eligible || reclaimable) && !e.AwaitsUpstream; row != 0 && e.Ready != want {
 		a.add(e.ID, "I15: ready is %t in row %d", e.Ready, row)
 	}
 	switch {

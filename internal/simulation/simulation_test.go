@@ -1,0 +1,177 @@
+package simulation
+
+import (
+	"flag"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/goleak"
+
+	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
+)
+
+var (
+	seedFlag  = flag.Uint64("seed", 0, "the only world to run; 0: new ones")
+	stepsFlag = flag.Int("steps", 100_000, "steps in all, at least")
+)
+
+// stepsPerWorld is how much happens in a world before it is let come to its end.
+const stepsPerWorld = 150
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestSimulation(t *testing.T) {
+	defer uuid.SetRand(nil)
+	if *seedFlag != 0 {
+		newWorld(t, *seedFlag).run()
+		return
+	}
+	steps := *stepsFlag
+	if testing.Short() {
+		steps /= 20
+	}
+	done, worlds, faults := 0, 0, 0
+	for ; done < steps; worlds++ {
+		w := newWorld(t, rand.Uint64()|1)
+		w.run()
+		done += stepsPerWorld
+		faults += w.disk.faults
+	}
+	t.Logf("%d steps in %d worlds, with %d lost commits and replies", done, worlds, faults)
+	if faults < done/100 {
+		t.Errorf("only %d commits or replies were lost in %d steps: the simulation tests too little", faults, done)
+	}
+}
+
+func (w *world) run() {
+	defer w.stop()
+	for range stepsPerWorld {
+		steps[w.rng.IntN(len(steps))](w)
+		w.audit()
+	}
+	w.finish()
+}
+
+// finish lets everything come to its end: the line is good again, nobody cancels or replays any more, workers complete
+// what they claim. Then every flow must have ended, and nothing may be owed.
+func (w *world) finish() {
+	w.disk.healthy = true
+	for _, e := range w.edges { // one that is staged and not applied holds its downstream up, as it should
+		w.refused[e.EdgeID] = w.apply(e) != nil
+	}
+	for range 400 {
+		w.time.Advance(time.Second)
+		for range 50 {
+			if _, err := w.engine.Step(w.Context()); err != nil {
+				w.broken("carry on: %v", err)
+			}
+		}
+		open := 0
+		for _, id := range w.members {
+			if !w.member(id).State.Finished() {
+				open++
+				w.complete(id)
+			}
+		}
+		if open == 0 && !w.owing(w.audit()) {
+			return
+		}
+	}
+	w.stuck()
+}
+
+// complete claims an execution and completes it, if it can be claimed.
+func (w *world) complete(id ff.ExecutionID) {
+	var c ff.Claimed
+	op, err := w.rules.ClaimExecution(ff.ClaimExecution{ExecutionID: id, LeaseTTL: leaseTTL}, &c)
+	if err == nil {
+		err = w.do(op, nil)
+	}
+	if err != nil {
+		w.giveUp(id)
+		return
+	}
+	done, err := w.rules.Complete(ff.Complete{ExecutionID: id, Fence: c.Fence})
+	if err == nil {
+		err = w.do(done, nil)
+	}
+	if err != nil {
+		w.broken("complete %s in the end: %v", id, err)
+	}
+}
+
+// giveUp cancels what waits for something that only somebody outside could do: the replay of a skipped member whose
+// upstreams nobody replays, or a member behind an edge that was not applied before its flow was cancelled.
+func (w *world) giveUp(id ff.ExecutionID) {
+	e := w.member(id)
+	hopeless := slices.ContainsFunc(w.edges, func(edge ff.StageEdge) bool { return edge.Downstream == id && w.refused[edge.EdgeID] })
+	if e.State.Eligibility != ff.BlockedByDependencies || e.State.AttemptState != ff.PendingReplayAttempt && !hopeless {
+		return
+	}
+	var res ff.CancelResult
+	op, err := w.rules.Cancel(ff.Cancel{ExecutionID: id, Reason: "given up"}, &res)
+	if err == nil {
+		err = w.do(op, nil)
+	}
+	if err != nil {
+		w.broken("give up %s: %v", id, err)
+	}
+}
+
+// owing reports whether something is still to be carried on.
+func (w *world) owing(d *store.Dump) bool {
+	for _, rec := range d.Records {
+		switch rec := rec.(type) {
+		case *record.Errand, *record.Backlog, *record.BacklogMember:
+			return true
+		case *record.Flow:
+			if rec.Sealed && !rec.State.Terminal() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// stuck says what did not come to its end, and why.
+func (w *world) stuck() {
+	for _, id := range w.members {
+		if e := w.member(id); !e.State.Finished() {
+			x, err := w.rules.Explain(w.Context(), w.disk, id)
+			w.note("%s is %s: %+v %v", id, e.State, x.Gates, err)
+		}
+	}
+	for _, rec := range w.audit().Records {
+		switch rec := rec.(type) {
+		case *record.Errand, *record.Backlog, *record.BacklogMember, *record.Flow:
+			w.note("%+v", rec)
+		case *record.Group:
+			if e := w.member(rec.Downstream); !e.State.Finished() {
+				w.note("group %+v", rec)
+			}
+		case *record.Edge:
+			if e := w.member(rec.Downstream); !e.State.Finished() {
+				w.note("edge %+v from %s", rec, w.member(rec.Upstream).State)
+			}
+		}
+	}
+	w.broken("not everything came to its end")
+}
+
+func flowRecord(w *world, id ff.FlowID) []record.Key {
+	return []record.Key{record.FlowKey{Home: w.rules.Partitions.OfFlow(id), FlowID: id}}
+}
+
+// revisionOf is what a caller expects a flow's revision to be; sometimes it is wrong.
+func revisionOf(tx *store.Tx, w *world, id ff.FlowID) uint64 {
+	f := store.Get[*record.Flow](tx, flowRecord(w, id)[0])
+	if f == nil || w.rng.IntN(8) == 0 {
+		return 1
+	}
+	return f.GraphRevision
+}
