@@ -106,8 +106,9 @@ type Operator interface {
 // AckCancelMember fail with [ErrFlowNotFound] when there is no such flow.
 type Flows interface {
 	// SubmitFlow creates a flow with its members and edges in one commit. The plan is checked as a whole first:
-	// [ErrInvalidInput] for an unknown or duplicate node, [ErrCycleDetected]. Members start as soon as what they depend on
-	// has ended. Repeating it with the same FlowID changes nothing.
+	// [ErrInvalidInput] for an unknown or duplicate node, [ErrCycleDetected]; [ErrExecutionAlreadyInFlow] if an execution
+	// with the id of a node exists though the flow does not. Members start as soon as what they depend on has ended.
+	// Repeating it with the same FlowID changes nothing.
 	SubmitFlow(ctx context.Context, plan FlowPlan) (FlowID, error)
 	// CreateFlow creates an empty flow; one that exists stays as it is.
 	CreateFlow(ctx context.Context, cmd CreateFlow) (CreateFlowResult, error)

@@ -12,6 +12,7 @@ import (
 
 var flowTests = []behaviour{
 	{"ChainRunsHopByHop", testFlowChain},
+	{"TakenIDsAreRefused", testFlowTakenID},
 	{"SubmittedWholeOrNotAtAll", testFlowWhole},
 	{"SubmittedTwiceIsOne", testFlowTwice},
 	{"PlansAreChecked", testFlowPlans},
@@ -170,6 +171,17 @@ func (g *graph) snapshot() ff.FlowSnapshot {
 	s, err := g.svc.DescribeFlow(g.Context(), g.id)
 	g.ok(err)
 	return s
+}
+
+// testFlowTakenID: an execution that has the id of a node is not written over.
+func testFlowTakenID(e *env) {
+	flow := ff.NewFlowID()
+	taken := ff.NodeID(flow, "b", ff.DefaultPartitions())
+	e.submit(ff.Submit{ID: taken, Payload: []byte("its own")})
+	e.untouched("a flow with the id of an execution", func() {
+		_, err := e.svc.SubmitFlow(e.Context(), ff.SubmitFlow{FlowID: flow, Nodes: []ff.FlowNode{e.node("a"), e.node("b < a")}})
+		e.refused("submit", err, ff.CodeExecutionAlreadyInFlow)
+	})
 }
 
 func testFlowChain(e *env) {

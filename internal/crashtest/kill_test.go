@@ -19,9 +19,9 @@ func kill9(t *testing.T, url string) {
 	kills := either(3, 50)
 	st := opened(t, url)
 	f := &fleet{url: url}
-	submitter := node{Callers: 4, Pause: 4 * time.Millisecond}
+	submitter := node{Callers: 4, Flows: 1, Pause: 4 * time.Millisecond}
 	works := node{Slots: 16, Work: 5 * time.Millisecond, Flaky: true}
-	both := node{Callers: 2, Pause: 4 * time.Millisecond, Slots: 8, Work: 5 * time.Millisecond, Flaky: true}
+	both := node{Callers: 2, Flows: 1, Pause: 4 * time.Millisecond, Slots: 8, Work: 5 * time.Millisecond, Flaky: true}
 	for _, n := range []node{submitter, submitter, works, works, both} {
 		f.add(t, n)
 	}

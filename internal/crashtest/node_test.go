@@ -34,6 +34,7 @@ type node struct {
 	Conns int    // of Postgres; 0: the store's default
 
 	Callers int           // submit, each one call at a time
+	Flows   int           // of the callers submit flows
 	Pause   time.Duration // of a caller after a call
 
 	Slots int           // handlers that run at once; 0: no worker
@@ -98,8 +99,12 @@ func (n *node) run() error {
 	rep := &report{out: bufio.NewWriter(os.Stdout)}
 	rep.say(ackReady)
 	var wg sync.WaitGroup
-	for range n.Callers {
-		wg.Go(func() { n.submit(ctx, eng, rep) })
+	for i := range n.Callers {
+		submit := n.submit
+		if i < n.Flows {
+			submit = n.submitFlows
+		}
+		wg.Go(func() { submit(ctx, eng, rep) })
 	}
 	if n.Slots > 0 {
 		err = n.work(ctx, eng, rep)
@@ -108,11 +113,13 @@ func (n *node) run() error {
 	return err
 }
 
+// workPolicy lets work be tried again as often as it takes.
+var workPolicy = flowfabric.Retry(20, flowfabric.FixedBackoff(10*time.Millisecond))
+
 // submit creates executions and reports each that was acknowledged.
 func (n *node) submit(ctx context.Context, eng *engine.Engine, rep *report) {
-	policy := flowfabric.Retry(20, flowfabric.FixedBackoff(10*time.Millisecond))
 	for ctx.Err() == nil {
-		res, err := eng.Submit(ctx, flowfabric.Submit{Lane: lane, Kind: "work", Policy: policy})
+		res, err := eng.Submit(ctx, flowfabric.Submit{Lane: lane, Kind: "work", Policy: workPolicy})
 		switch {
 		case err == nil:
 			rep.say("%s %s", ackSubmitted, res.ID)
@@ -144,6 +151,9 @@ func (n *node) work(ctx context.Context, eng *engine.Engine, rep *report) error 
 			return "", fmt.Errorf("the first attempt of %s fails on purpose", t.ID())
 		}
 		return "ok", nil
+	})
+	worker.Handle(w, kindOfBroken, func(context.Context, *worker.Task, struct{}) (string, error) {
+		return "", worker.Permanent(errors.New("it fails on purpose"))
 	})
 	return w.Run(ctx)
 }

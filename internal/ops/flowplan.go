@@ -182,6 +182,18 @@ func (p *plan) commands() []ff.Submit {
 	return cmds
 }
 
+// checkNew refuses nodes whose executions exist: an execution is never written over.
+func (p *plan) checkNew(tx *store.Tx) error {
+	for _, n := range p.nodes {
+		if e := tx.Execution(n.cmd.ID); e != nil {
+			return atNode(n.Name, &ff.Error{
+				Code: ff.CodeExecutionAlreadyInFlow, Detail: fmt.Sprintf("an execution with its id, %s, exists; use another flow id", e.ID),
+			})
+		}
+	}
+	return nil
+}
+
 // write creates the nodes that skip does not name, with the edges that lead to them, and returns how many of both.
 func (p *plan) write(tx *store.Tx, r Rules, cfg ff.PartitionConfig, isKnown func(ff.LaneID, int64) bool, skip func(ff.ExecutionID) bool) (nodes, edges int, err error) {
 	for i := range p.nodes {
@@ -259,6 +271,9 @@ func (r Rules) SubmitFlow(s *SubmitFlow, isKnown func(ff.LaneID, int64) bool) *O
 	op := r.onFlow("submit flow", s.ID, reads, func(tx *store.Tx, f *record.Flow) error {
 		if f != nil {
 			return nil
+		}
+		if err := s.plan.checkNew(tx); err != nil {
+			return err
 		}
 		nodes, edges, err := s.plan.write(tx, r, r.Partitions, isKnown, func(ff.ExecutionID) bool { return false })
 		if err != nil {

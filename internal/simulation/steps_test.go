@@ -23,9 +23,22 @@ var steps = func() (all []func(*world)) {
 		times int
 		step  func(*world)
 	}{
-		{2, (*world).submitFlow}, {1, (*world).growFlow}, {14, (*world).claim}, {14, (*world).report}, {2, (*world).waitChildren},
-		{1, (*world).cancel}, {1, (*world).cancelFlow}, {1, (*world).acknowledge}, {2, (*world).replay}, {1, (*world).revoke},
-		{1, (*world).reorder}, {2, (*world).stageEdge}, {2, (*world).applyEdge}, {6, (*world).pass}, {10, (*world).carryOn}, {2, (*world).crash},
+		{2, (*world).submitFlow},
+		{1, (*world).growFlow},
+		{14, (*world).claim},
+		{14, (*world).report},
+		{2, (*world).waitChildren},
+		{1, (*world).cancel},
+		{1, (*world).cancelFlow},
+		{1, (*world).acknowledge},
+		{2, (*world).replay},
+		{1, (*world).revoke},
+		{1, (*world).reorder},
+		{2, (*world).stageEdge},
+		{2, (*world).applyEdge},
+		{6, (*world).pass},
+		{10, (*world).carryOn},
+		{2, (*world).crash},
 	} {
 		for range s.times {
 			all = append(all, s.step)

@@ -65,7 +65,9 @@ func (a *audit) add(id flowfabric.ExecutionID, format string, args ...any) {
 }
 
 // note adds a violation that is of no single execution.
-func (a *audit) note(format string, args ...any) { a.found = append(a.found, fmt.Sprintf(format, args...)) }
+func (a *audit) note(format string, args ...any) {
+	a.found = append(a.found, fmt.Sprintf(format, args...))
+}
 
 // gather sorts a dump by execution.
 func gather(a *audit, d *store.Dump) map[flowfabric.ExecutionID]*history {
