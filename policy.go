@@ -18,7 +18,8 @@ type Policy struct {
 	MaxReplays *uint32              `json:"max_replay_count,omitempty"`
 	Routing    *RoutingRequirements `json:"routing_requirements,omitempty"`
 	Timeouts   *TimeoutPolicy       `json:"timeout_policy,omitempty"`
-	// RetentionMS is how long the finished execution is kept: 0 to [MaxSpanMS] milliseconds. Default: the engine's.
+	// RetentionMS is how long the finished execution is kept: 0 to [MaxSpanMS] milliseconds. Default: the engine's. A member
+	// of a flow is kept as long as its flow besides, since others may read its result.
 	RetentionMS *int64 `json:"retention_ms,omitempty"`
 	// DedupWindowMS is how long the idempotency key is remembered, at most as long as the execution is kept: 1 to
 	// [MaxSpanMS] milliseconds. Default [IdempotencyWindow].

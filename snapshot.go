@@ -22,7 +22,7 @@ type ExecutionSnapshot struct {
 	LastMutationAt       Timestamp
 	DelayUntil           Timestamp
 	DeadlineAt           Timestamp // 0: none
-	RetainUntil          Timestamp // when the finished execution may be removed; 0 while it has not ended
+	RetainUntil          Timestamp // when the finished execution may be removed; 0 while it has not ended, or its flow is there
 	TotalAttempts        int
 	RetryCount           int
 	ReclaimCount         int

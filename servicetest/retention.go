@@ -4,11 +4,13 @@ import (
 	"time"
 
 	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store/record"
 )
 
 var retentionTests = []behaviour{
 	{"I29_FinishedExecutionsAreRemovedWithAllRecords", testTrim},
 	{"WhatHasNotEndedStays", testTrimLiving},
+	{"MembersStayAsLongAsTheirFlow", testTrimMembers},
 }
 
 // eventRetentionTests run where events are kept for an hour.
@@ -56,6 +58,34 @@ func testTrimLiving(e *env) {
 	e.trimmed()
 	e.gone(ended.ExecutionID)
 	e.describe(waiting)
+}
+
+// testTrimMembers: what a member made is there as long as another may read it, however short its own retention is; when the
+// flow's time is over all of it goes.
+func testTrimMembers(e *env) {
+	short := e.node("a")
+	short.Submit.Policy = retaining(0)
+	g := &graph{env: e, names: []string{"a", "b"}, held: make(map[string]ff.Claimed)}
+	g.submitted(ff.SubmitFlow{Nodes: []ff.FlowNode{short, e.node("b < a")}})
+	g.end("success", "a")
+	e.advance(72 * time.Hour)
+	e.trimmed()
+	e.trimmed()
+	res, err := e.svc.Result(e.Context(), g.node("a"))
+	e.ok(err)
+	e.equal("what a made", string(res.Payload), "a")
+	g.end("success", "b")
+	e.equal("retained until", e.describe(g.node("b")).RetainUntil, ff.Timestamp(0))
+	e.advance(24 * time.Hour)
+	e.gone(g.node("a"))
+	e.gone(g.node("b"))
+	e.refused("flow", errOf(e.svc.DescribeFlow(e.Context(), g.id)), ff.CodeFlowNotFound)
+	for _, rec := range e.dump().Records {
+		switch rec.Key().Family() {
+		case record.Flows, record.Edges, record.Groups, record.Errands:
+			e.Errorf("left of the flow: %+v", rec)
+		}
+	}
 }
 
 func testTrimEvents(e *env) {

@@ -8,7 +8,7 @@ import (
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
-// removeBatch is how many edges or groups of an old flow one commit forgets, ackBatch how many members of a cancelled one
+// removeBatch is how many edges, groups or members of an old flow one commit forgets, ackBatch how many members of a cancelled one
 // are acknowledged.
 const removeBatch, ackBatch = 500, 500
 
@@ -81,8 +81,13 @@ func (l *Loop) remove(ctx context.Context, f *record.Flow) (int, error) {
 			for i, rec := range found {
 				keys[i] = rec.Key()
 			}
-			return len(keys), l.do(ctx, l.rules.RemoveGraph(f.FlowKey, keys))
+			return len(keys), l.do(ctx, l.rules.RemoveGraph(f.FlowKey, keys, nil))
 		}
 	}
-	return 1, l.do(ctx, l.rules.RemoveGraph(f.FlowKey, nil))
+	q := store.MembersQuery{Flow: f.FlowKey, Limit: removeBatch}
+	tx, err := l.st.View(ctx, store.Reads{Members: []store.MembersQuery{q}})
+	if err != nil {
+		return 0, err
+	}
+	return max(1, len(tx.Members(q))), l.do(ctx, l.rules.RemoveGraph(f.FlowKey, nil, tx.Members(q)))
 }

@@ -163,9 +163,16 @@ func end(e *record.Execution, now ff.Timestamp) {
 }
 
 // Retain completes a change that ended its execution: the execution is kept for what its policy says, standard if that
-// says nothing, and may be removed then (chapter 10, section 3.21).
+// says nothing, and may be removed then (chapter 10, section 3.21). A member of a flow is kept until it leaves that:
+// others may yet read its result.
 func Retain(ch *Change, standard time.Duration) {
-	if e := ch.Execution; e != nil && e.State.Finished() && e.RetainUntil == 0 && e.CompletedAt != 0 {
+	if e := ch.Execution; e != nil && e.State.Finished() && e.FlowID.IsZero() {
+		retain(e, standard)
+	}
+}
+
+func retain(e *record.Execution, standard time.Duration) {
+	if e.RetainUntil == 0 && e.CompletedAt != 0 {
 		e.RetainUntil = e.CompletedAt.Add(e.Policy.RetentionOr(standard))
 	}
 }

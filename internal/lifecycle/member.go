@@ -1,6 +1,8 @@
 package lifecycle
 
 import (
+	"time"
+
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/store/record"
 )
@@ -23,6 +25,21 @@ func holdBack(n *record.Execution) {
 func Join(e *record.Execution, flow ff.FlowID, now ff.Timestamp) Change {
 	n := *e
 	n.FlowID, n.LastMutationAt = flow, now
+	return Change{Execution: &n}
+}
+
+// Leave lets a member go that has ended, since its flow is removed: it may be removed, too, when its retention, which counts
+// from its own end, is over.
+func Leave(e *record.Execution, standard time.Duration) Change {
+	ch := Orphan(e, standard)
+	ch.Execution.FlowID = ff.FlowID{}
+	return ch
+}
+
+// Orphan retains a member that has ended, of a flow that has no record, for its own time.
+func Orphan(e *record.Execution, standard time.Duration) Change {
+	n := *e
+	retain(&n, standard)
 	return Change{Execution: &n}
 }
 

@@ -57,6 +57,9 @@ func (r Rules) follow(tx *store.Tx, ended []*record.Execution) error {
 		var hops []hop
 		for _, e := range ended {
 			f := r.countEnd(tx, e)
+			if f == nil {
+				apply(tx, lifecycle.Orphan(e, r.retention()))
+			}
 			if !graph.Spreads(f) {
 				continue
 			}

@@ -200,10 +200,10 @@ func (r Rules) ack(flow ff.FlowID, ids []ff.ExecutionID) *Op {
 	})
 }
 
-// RemoveGraph forgets records of a flow that ended long ago: edges and groups first, the flow itself, at last, when rest is
-// empty.
-func (r Rules) RemoveGraph(flow record.FlowKey, rest []record.Key) *Op {
-	reads := store.Reads{Records: slices.Clone(rest)}
+// RemoveGraph forgets records of a flow that ended long ago: edges and groups first, then its members leave it; the flow
+// itself, at last, when nothing of it is left.
+func (r Rules) RemoveGraph(flow record.FlowKey, rest []record.Key, members []ff.ExecutionID) *Op {
+	reads := store.Reads{Records: slices.Clone(rest), Executions: members}
 	return r.onFlow("remove flow", flow.FlowID, reads, func(tx *store.Tx, f *record.Flow) error {
 		if f == nil || f.RemoveAt == 0 || f.RemoveAt > tx.Now() { // it goes on
 			return nil
@@ -213,7 +213,12 @@ func (r Rules) RemoveGraph(flow record.FlowKey, rest []record.Key) *Op {
 				tx.Delete(key)
 			}
 		}
-		if len(rest) == 0 {
+		for _, id := range members {
+			if e := tx.Execution(id); e != nil && e.FlowID == flow.FlowID {
+				apply(tx, lifecycle.Leave(e, r.retention()))
+			}
+		}
+		if len(rest)+len(members) == 0 {
 			tx.Delete(flow)
 		}
 		return nil

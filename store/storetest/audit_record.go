@@ -74,7 +74,7 @@ func (a *audit) spans(e *record.Execution) {
 	finished := e.State.Finished()
 	leased := e.State.Ownership == ff.Leased
 	switch {
-	case finished && e.RetainUntil == 0:
+	case finished && e.RetainUntil == 0 && e.FlowID.IsZero():
 		a.add(e.ID, "it has ended and is kept for ever")
 	case !finished && e.RetainUntil != 0:
 		a.add(e.ID, "it has not ended and may be removed after %d", e.RetainUntil)
