@@ -66,6 +66,7 @@ func Run(t *testing.T, h Harness) {
 		{name: "Weakness", tests: weaknessTests},
 		{name: "Read", tests: readTests},
 		{name: "Race", tests: raceTests},
+		{name: "OperatorRace", tests: operatorRaceTests},
 		{name: "Close", tests: closeTests},
 	} {
 		t.Run(concern.name, func(t *testing.T) {
