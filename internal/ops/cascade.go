@@ -45,7 +45,12 @@ type hop struct {
 // resolved, members that are decided become claimable or are skipped, and so on from those (chapter 20, section 20.11).
 // It does so for up to Limits.Edges edges; for what is beyond, errands are registered in the same commit.
 func (r Rules) follow(tx *store.Tx, ended []*record.Execution) error {
-	for budget := r.limits().Edges; len(ended) > 0; {
+	return r.followUpTo(tx, r.limits().Edges, ended)
+}
+
+// followUpTo is follow with another bound of edges.
+func (r Rules) followUpTo(tx *store.Tx, budget int, ended []*record.Execution) error {
+	for len(ended) > 0 {
 		var need store.Reads
 		for _, e := range ended {
 			need.Records = append(need.Records, flowKeyOf(e))
@@ -64,7 +69,7 @@ func (r Rules) follow(tx *store.Tx, ended []*record.Execution) error {
 				continue
 			}
 			edges := tx.Edges(r.outgoing(e))
-			if len(edges) > budget {
+			if len(edges) > min(budget, r.limits().Edges) { // one more than that is all that was read
 				tx.Register(&record.Errand{ErrandKey: errandKey(e, record.Resolve), EnqueuedAt: tx.Now()})
 				continue
 			}

@@ -94,7 +94,7 @@ func (r Rules) run(tx *store.Tx, errand *record.Errand) error {
 		n.After = edges[len(edges)-1].EdgeID
 		tx.Put(&n)
 	}
-	return r.follow(tx, ended)
+	return r.followUpTo(tx, 2*r.limits().ErrandEdges, ended) // a layer that ends by the batch rarely has so many
 }
 
 func hopsFrom(upstream *record.Execution, edges []*record.Edge) []hop {
