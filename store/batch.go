@@ -135,7 +135,7 @@ func (b *Batch) merge(st *unitState) {
 	b.keyed.merge(st)
 	for _, r := range st.keyed {
 		if e, ok := r.(*record.Edge); ok {
-			b.graph.note(e)
+			b.graph.written.note(e)
 		}
 	}
 	b.newRoutes = append(b.newRoutes, st.routes...)

@@ -13,8 +13,18 @@ import (
 type graph struct {
 	edges   map[EdgesQuery][]record.Key
 	members map[MembersQuery][]flowfabric.ExecutionID
-	// written are the edges that units of the batch have made, by either end: answers that were read before lack them.
-	written map[flowfabric.ExecutionID][]*record.Edge
+	written ends // edges that units of the batch have written: answers that were read before lack them
+}
+
+// ends are edges by either end.
+type ends map[flowfabric.ExecutionID][]*record.Edge
+
+func (n *ends) note(e *record.Edge) {
+	if *n == nil {
+		*n = make(ends)
+	}
+	(*n)[e.Upstream] = append((*n)[e.Upstream], e)
+	(*n)[e.Downstream] = append((*n)[e.Downstream], e)
 }
 
 // AddEdges adds the ordered answer to a query.
@@ -36,15 +46,6 @@ func (b *Batch) AddMembers(q MembersQuery, list []flowfabric.ExecutionID) {
 		b.graph.members = make(map[MembersQuery][]flowfabric.ExecutionID)
 	}
 	b.graph.members[q] = list
-}
-
-// note keeps an edge that a unit has written.
-func (g *graph) note(e *record.Edge) {
-	if g.written == nil {
-		g.written = make(map[flowfabric.ExecutionID][]*record.Edge)
-	}
-	g.written[e.Upstream] = append(g.written[e.Upstream], e)
-	g.written[e.Downstream] = append(g.written[e.Downstream], e)
 }
 
 // Edges returns the answer to a query named in the unit's Reads or that of an earlier unit, as the batch has changed it.
@@ -78,10 +79,8 @@ func (tx *Tx) Edges(q EdgesQuery) []*record.Edge {
 	for _, e := range tx.batch.graph.written[q.Of] {
 		add(e)
 	}
-	for _, r := range tx.unit.keyed {
-		if e, ok := r.(*record.Edge); ok {
-			add(e)
-		}
+	for _, e := range tx.unit.edges[q.Of] {
+		add(e)
 	}
 	return slices.SortedFunc(maps.Values(found), func(x, y *record.Edge) int { return bytes.Compare(x.EdgeID[:], y.EdgeID[:]) })
 }

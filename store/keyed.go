@@ -115,6 +115,9 @@ func (st *unitState) putKeyed(key record.Key, r record.Keyed) {
 		st.keyed = make(map[record.Key]record.Keyed)
 	}
 	st.keyed[key] = r
+	if e, ok := r.(*record.Edge); ok {
+		st.edges.note(e)
+	}
 }
 
 // merge makes what a unit wrote visible to the later ones.

@@ -26,6 +26,7 @@ type unitState struct {
 	attemptPuts puts[record.AttemptKey, record.Attempt]
 	idempotency puts[record.IdempotencyKey, record.Idempotency]
 	keyed       map[record.Key]record.Keyed // nil value: deleted
+	edges       ends                        // of edges in keyed
 	registered  []record.Keyed
 	dueRecords  [][]record.Key
 	readyRoutes [][]int64

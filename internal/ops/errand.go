@@ -155,7 +155,7 @@ func (r Rules) cancelSiblings(tx *store.Tx, g *record.Group, edges []*record.Edg
 			live = append(live, e)
 		}
 	}
-	if live, err = unneeded(tx, g, live); err != nil {
+	if live, err = r.unneeded(tx, g, live); err != nil {
 		return nil, err
 	}
 	if err := needAttempts(tx, live); err != nil {
@@ -203,20 +203,17 @@ func (r Rules) settleSiblings(tx *store.Tx, e *record.Execution) error {
 }
 
 // unneeded are those of some upstreams of a group that no other group of the flow still needs.
-func unneeded(tx *store.Tx, g *record.Group, upstreams []*record.Execution) ([]*record.Execution, error) {
-	query := func(e *record.Execution) store.EdgesQuery {
-		return store.EdgesQuery{Flow: flowKeyOf(e), Of: e.ID, Limit: siblingEdges + 1}
-	}
+func (r Rules) unneeded(tx *store.Tx, g *record.Group, upstreams []*record.Execution) ([]*record.Execution, error) {
 	var need store.Reads
 	for _, e := range upstreams {
-		need.Edges = append(need.Edges, query(e))
+		need.Edges = append(need.Edges, r.outgoing(e))
 	}
 	if missing, any := tx.Missing(need); any {
 		return nil, tx.Need(missing)
 	}
 	need = store.Reads{}
 	for _, e := range upstreams {
-		for _, edge := range tx.Edges(query(e)) {
+		for _, edge := range tx.Edges(r.outgoing(e)) {
 			need.Records = append(need.Records, groupKeyOf(flowKeyOf(e), edge.Downstream))
 		}
 	}
@@ -225,12 +222,12 @@ func unneeded(tx *store.Tx, g *record.Group, upstreams []*record.Execution) ([]*
 	}
 	var free []*record.Execution
 	for _, e := range upstreams {
-		edges, needed := tx.Edges(query(e)), false
+		edges, needed := tx.Edges(r.outgoing(e)), false
 		for _, edge := range edges {
 			other := store.Get[*record.Group](tx, groupKeyOf(flowKeyOf(e), edge.Downstream))
 			needed = needed || edge.Downstream != g.Downstream && graph.Needed(other)
 		}
-		if !needed && len(edges) <= siblingEdges {
+		if !needed && len(edges) <= min(siblingEdges, r.limits().Edges) {
 			free = append(free, e)
 		}
 	}

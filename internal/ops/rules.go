@@ -23,13 +23,13 @@ type Rules struct {
 type Limits struct {
 	Edges       int // resolved by the commit that ends a member. Default 128
 	Errands     int // carried on by one commit. Default 8
-	ErrandEdges int // of one errand in one commit. Default 250
+	ErrandEdges int // of one errand in one commit. Default 500
 	Members     int // looked at by one commit of a flow's cancel. Default 1,000
 }
 
 func (r Rules) limits() Limits {
 	return Limits{
-		Edges: cmp.Or(r.Limits.Edges, 128), Errands: cmp.Or(r.Limits.Errands, 8), ErrandEdges: cmp.Or(r.Limits.ErrandEdges, 250),
+		Edges: cmp.Or(r.Limits.Edges, 128), Errands: cmp.Or(r.Limits.Errands, 8), ErrandEdges: cmp.Or(r.Limits.ErrandEdges, 500),
 		Members: cmp.Or(r.Limits.Members, 1000),
 	}
 }
