@@ -48,6 +48,11 @@ Scenarios:
   cold        open, migrate and complete a first execution, on a new database each time
   lifecycle   submit, then drain: the CPU of both together
   routes      --workers workers of which all, half or one can do an execution, beside 5,000 that nobody can do
+  chain       flows of ten nodes in line, --callers at once, from submission to end
+  fanout      flows of one node, then --bulk, then one
+  quorum      of --bulk siblings one succeeds: until the others are cancelled
+  cancel      a flow of --bulk members, half of them running: until all have ended
+  wide        submit flows of --bulk nodes with two edges each
 Several may be named with commas, or all.
 
 ` + exitCodes,
