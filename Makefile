@@ -33,7 +33,7 @@ verify: ## Check everything that needs no test run
 bench: ## Measure on durable servers; BENCH, BENCHTIME, COUNT and PKG choose what
 	ci/servers.sh --durable go test -run='^$$' -bench='$(BENCH)' -benchtime=$(BENCHTIME) -count=$(COUNT) -benchmem $(PKG)
 
-bench-peers: ## Measure beside other job queues, five rounds in turns: an hour; ARGS='-repeat 1' is shorter
+bench-peers: ## Measure beside other job queues, five rounds in turns: a quarter of an hour; ARGS='-repeat 1' is shorter
 	ci/servers.sh --durable --redis sh -c 'cd bench/peers && go run . $(ARGS)'
 
 fuzz: ## Fuzz every target for FUZZTIME, 20s by default

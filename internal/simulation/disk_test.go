@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/flowfabric/flowfabric/store"
 )
@@ -19,6 +20,8 @@ type disk struct {
 	faults  int
 	// lastApplied: the last commit happened, whatever was said of it.
 	lastApplied bool
+	// changed: a commit may have changed something since this was last reset. A unit that is refused changes nothing.
+	changed bool
 }
 
 // Apply implements [store.Store].
@@ -28,7 +31,9 @@ func (d *disk) Apply(ctx context.Context, units []*store.Unit) error {
 		d.faults++
 		return errLost
 	}
-	if err := d.Store.Apply(ctx, units); err != nil || d.healthy || fate != 1 {
+	err := d.Store.Apply(ctx, units)
+	d.changed = d.changed || err != nil || slices.ContainsFunc(units, func(u *store.Unit) bool { return u.Err == nil })
+	if err != nil || d.healthy || fate != 1 {
 		return err
 	}
 	d.faults++

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/ops"
 	"github.com/flowfabric/flowfabric/store"
@@ -34,11 +36,14 @@ var steps = func() (all []func(*world)) {
 		{2, (*world).replay},
 		{1, (*world).revoke},
 		{1, (*world).reorder},
+		{1, (*world).block},
+		{1, (*world).unblock},
 		{2, (*world).stageEdge},
 		{2, (*world).applyEdge},
 		{6, (*world).pass},
 		{10, (*world).carryOn},
 		{2, (*world).crash},
+		{1, (*world).trim},
 	} {
 		for range s.times {
 			all = append(all, s.step)
@@ -58,11 +63,21 @@ func pick[T any](w *world, list []T) (one T, ok bool) {
 const maxFlows = 3
 
 func (w *world) submission() ff.Submit {
-	cmd := ff.Submit{Lane: lane, Kind: "k"}
-	retries := uint32(w.rng.IntN(2))
-	cmd.Policy = &ff.Policy{Retry: &ff.RetryPolicy{MaxRetries: &retries, Backoff: &ff.Backoff{Type: ff.BackoffFixed, DelayMS: 300}}}
-	if w.rng.IntN(5) == 0 {
+	retries, timeouts := uint32(w.rng.IntN(2)), &ff.TimeoutPolicy{}
+	cmd := ff.Submit{Lane: lane, Kind: "k", Policy: &ff.Policy{
+		Retry: &ff.RetryPolicy{MaxRetries: &retries, Backoff: &ff.Backoff{Type: ff.BackoffFixed, DelayMS: 300}}, Timeouts: timeouts,
+	}}
+	switch w.rng.IntN(16) {
+	case 0, 1, 2:
 		cmd.Delay = 500 * time.Millisecond
+	case 3:
+		timeouts.ExecutionDeadlineMS = 4000
+	case 4:
+		timeouts.AttemptTimeoutMS = 700
+	case 5:
+		timeouts.AttemptTimeoutMS, timeouts.OnAttemptTimeout = 700, ff.TimeoutRetries
+	case 6:
+		cmd.Policy.Retry.OnExhausted = ff.ExhaustedPauses
 	}
 	return cmd
 }
@@ -70,15 +85,22 @@ func (w *world) submission() ff.Submit {
 func (w *world) nodes(prefix string, n int) []ff.FlowNode {
 	nodes := make([]ff.FlowNode, n)
 	for i := range nodes {
-		nodes[i] = ff.FlowNode{Name: fmt.Sprint(prefix, i), Submit: w.submission()}
+		node := ff.FlowNode{Name: fmt.Sprint(prefix, i), Submit: w.submission()}
 		for j := range i {
 			if w.rng.IntN(3) == 0 {
-				nodes[i].After = append(nodes[i].After, nodes[j].Name)
+				node.After = append(node.After, nodes[j].Name)
 			}
 		}
-		if len(nodes[i].After) > 0 {
-			nodes[i].Policy = w.policy(len(nodes[i].After))
+		if n := len(node.After); n > 0 {
+			if n > 1 && w.rng.IntN(4) == 0 {
+				node.Required = node.After[:1]
+			}
+			if w.rng.IntN(4) == 0 {
+				node.InputFrom = node.After[n-1]
+			}
+			node.Policy = w.policy(n - len(node.Required))
 		}
+		nodes[i] = node
 	}
 	return nodes
 }
@@ -140,7 +162,7 @@ func (w *world) growFlow() {
 		return
 	}
 	cmd := w.submission()
-	cmd.ID = ff.FlowExecutionID(id, w.rules.Partitions)
+	cmd.ID = ff.FlowExecutionIDWith(id, w.rules.Partitions, uuid.New()) // not of version 7, which would tell the time
 	s, err := w.rules.NewSubmission(cmd)
 	if err == nil {
 		err = w.do(w.rules.Submit([]*ops.Submission{s}, true, w.known()), nil)
@@ -190,7 +212,7 @@ func (w *world) apply(e ff.StageEdge) error {
 	var res ff.ApplyEdgeResult
 	op, err := w.rules.ApplyEdge(ff.ApplyEdge{FlowID: e.FlowID, EdgeID: e.EdgeID, Upstream: e.Upstream, Downstream: e.Downstream}, &res)
 	if err == nil {
-		err = w.do(op, nil)
+		err = w.try(op, nil)
 	}
 	w.note("apply %s -> %s: %v", e.Upstream, e.Downstream, err)
 	return err
@@ -226,7 +248,10 @@ func (w *world) report() {
 	if !holds && after.Result != nil && before.Result == nil {
 		w.broken("somebody without the lease completed %s", c.ExecutionID)
 	}
-	if holds && err != nil && what != "wait" {
+	if errors.Is(err, errLost) {
+		return
+	}
+	if holds && err != nil {
 		w.broken("the holder was refused: %v", err)
 	}
 	if holds && after.State.Ownership == ff.Leased && after.LeaseID == c.Fence.LeaseID {
@@ -260,7 +285,7 @@ func (w *world) tell(c ff.Claimed) (what string, err error) {
 	if err != nil {
 		w.broken("%s: %v", what, err)
 	}
-	return what, w.do(op, answer)
+	return what, w.try(op, answer)
 }
 
 func (w *world) waitChildren() {
@@ -270,12 +295,12 @@ func (w *world) waitChildren() {
 	}
 	cmd := ff.WaitChildren{ExecutionID: c.ExecutionID, Fence: c.Fence, Children: w.nodes(fmt.Sprint("c", c.Fence.Epoch, "-", c.ExecutionID.UUID(), "-"), 1+w.rng.IntN(3))}
 	for i := range cmd.Children {
-		cmd.Children[i].After, cmd.Children[i].Policy = nil, ff.GroupPolicy{}
+		cmd.Children[i] = ff.FlowNode{Name: cmd.Children[i].Name, Submit: cmd.Children[i].Submit}
 	}
 	cmd.Policy = w.policy(len(cmd.Children))
 	n, err := w.rules.NewChildren(cmd, w.member(c.ExecutionID))
 	if err == nil {
-		err = w.do(w.rules.WaitChildren(n, w.known()), nil)
+		err = w.try(w.rules.WaitChildren(n, w.known()), nil)
 	}
 	w.note("wait for %d children of %s: %v", len(cmd.Children), c.ExecutionID, err)
 	for _, child := range cmd.Children { // a repeat of a wait that has begun has no children of its own
@@ -294,7 +319,7 @@ func (w *world) cancel() {
 	var res ff.CancelResult
 	op, err := w.rules.Cancel(ff.Cancel{ExecutionID: id, Reason: "sim"}, &res)
 	if err == nil {
-		err = w.do(op, nil)
+		err = w.try(op, nil)
 	}
 	w.note("cancel %s: %v", id, err)
 }
@@ -311,7 +336,7 @@ func (w *world) cancelFlow() {
 	}
 	op, err := w.rules.CancelFlow(c)
 	if err == nil {
-		err = w.do(op, nil)
+		err = w.try(op, nil)
 	}
 	w.note("cancel flow %s, %s, to be acknowledged: %t: %v", id, policy, c.Acked, err)
 }
@@ -324,9 +349,9 @@ func (w *world) acknowledge() {
 	flow, _ := pick(w, w.flows)
 	op, err := w.rules.AckCancelMember(ff.AckCancelMember{FlowID: flow, ExecutionID: id})
 	if err == nil {
-		err = w.do(op, nil)
+		err = w.try(op, nil)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errLost) {
 		w.broken("acknowledge: %v", err)
 	}
 }
@@ -339,7 +364,7 @@ func (w *world) replay() {
 	var res ff.ReplayResult
 	op, err := w.rules.Replay(ff.Replay{ExecutionID: id, Reason: "sim"}, &res)
 	if err == nil {
-		err = w.do(op, nil)
+		err = w.try(op, nil)
 	}
 	w.note("replay %s: %v", id, err)
 }
@@ -352,7 +377,7 @@ func (w *world) revoke() {
 	var res ff.RevokeResult
 	op, err := w.rules.RevokeLease(ff.RevokeLease{ExecutionID: id}, &res)
 	if err == nil {
-		err = w.do(op, nil)
+		err = w.try(op, nil)
 	}
 	w.note("revoke %s: %v", id, err)
 }
@@ -365,9 +390,43 @@ func (w *world) reorder() {
 	var res ff.ChangePriorityResult
 	op, err := w.rules.ChangePriority(ff.ChangePriority{ExecutionID: id, NewPriority: w.rng.IntN(100)}, &res)
 	if err == nil {
-		err = w.do(op, nil)
+		err = w.try(op, nil)
 	}
 	w.note("reorder %s: %v", id, err)
+}
+
+func (w *world) block() {
+	if id, ok := pick(w, w.members); ok {
+		op, err := w.rules.Block(ff.Block{ExecutionID: id})
+		if err == nil {
+			err = w.try(op, nil)
+		}
+		w.note("block %s: %v", id, err)
+	}
+}
+
+func (w *world) unblock() {
+	if id, ok := pick(w, w.members); ok {
+		w.note("unblock %s: %v", id, w.letGo(id))
+	}
+}
+
+func (w *world) letGo(id ff.ExecutionID) error {
+	op, err := w.rules.Unblock(ff.Unblock{ExecutionID: id})
+	if err != nil {
+		return err
+	}
+	return w.try(op, nil)
+}
+
+// trim removes what is kept no longer.
+func (w *world) trim() {
+	done, err := w.disk.Trim(w.Context(), store.Trim{EventsBefore: 1, Limit: 1 + w.rng.IntN(5)})
+	w.note("trim: %+v %v", done, err)
+	w.disk.changed = true
+	there := func(id ff.ExecutionID) bool { return w.member(id) != nil }
+	w.members = slices.DeleteFunc(w.members, func(id ff.ExecutionID) bool { return !there(id) })
+	w.claims = slices.DeleteFunc(w.claims, func(c ff.Claimed) bool { return !there(c.ExecutionID) })
 }
 
 // pass lets time pass.
@@ -377,10 +436,15 @@ func (w *world) pass() {
 	w.note("%s pass", d)
 }
 
-// carryOn has the engine look at what is due.
+// carryOn has the engine look at what is due. If a commit of it fails, the engine dies there, between two commits.
 func (w *world) carryOn() {
+	before := w.disk.faults
 	_, err := w.engine.Step(w.Context())
 	w.note("carry on: %v", err)
+	if w.disk.faults > before {
+		w.start()
+		w.note("the engine has died of it")
+	}
 }
 
 // crash ends the engine and starts another. Workers that die stop reporting: their claims are forgotten.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	ff "github.com/flowfabric/flowfabric"
@@ -56,6 +57,9 @@ func newWorld(t *testing.T, seed uint64) *world {
 	if w.rng.IntN(2) == 0 { // so small that even small flows need many commits
 		w.rules.Limits = ops.Limits{Edges: 1 + w.rng.IntN(3), Errands: 1 + w.rng.IntN(2), ErrandEdges: 1 + w.rng.IntN(3), Members: 1 + w.rng.IntN(3)}
 	}
+	if w.rng.IntN(2) == 0 { // so short that flows are forgotten while others go on
+		w.rules.Retention = 5 * time.Second
+	}
 	w.start()
 	return w
 }
@@ -95,13 +99,20 @@ func (w *world) broken(format string, args ...any) {
 	w.Fatalf("seed %d, after %d steps: %s", w.seed, len(w.done), what)
 }
 
-// audit looks at everything in the store.
-func (w *world) audit() *store.Dump {
+func (w *world) dump() *store.Dump {
 	w.Helper()
 	d, err := w.disk.Store.(store.Dumper).Dump(w.Context())
 	if err != nil {
 		w.broken("dump: %v", err)
 	}
+	return d
+}
+
+// audit looks at everything in the store.
+func (w *world) audit() *store.Dump {
+	w.Helper()
+	w.disk.changed = false
+	d := w.dump()
 	if found := storetest.Violations(d); len(found) > 0 {
 		w.broken("%s", found)
 	}
@@ -112,28 +123,38 @@ func (w *world) audit() *store.Dump {
 // answered: answer gives what the operation has filled in. Operations that are not to be repeated are left at errLost.
 func (w *world) do(op *ops.Op, answer any) error {
 	w.Helper()
+	return w.commit(op, answer, func() bool { return op.Once })
+}
+
+// try is do by a client that may itself be lost: then it is left at errLost, too.
+func (w *world) try(op *ops.Op, answer any) error {
+	w.Helper()
+	return w.commit(op, answer, func() bool { return op.Once || w.rng.IntN(4) == 0 })
+}
+
+func (w *world) commit(op *ops.Op, answer any, givesUp func() bool) error {
+	w.Helper()
 	var first any
-	for try := range 50 {
+	for range 50 {
 		err := w.disk.Apply(w.Context(), []*store.Unit{&op.Unit})
 		switch {
-		case errors.Is(err, errLost) && op.Once:
-			return err
 		case errors.Is(err, errLost):
-			if first == nil && answer != nil && applied(op, w.disk) {
-				first = reflect.ValueOf(answer).Elem().Interface()
+			if givesUp() {
+				return err
+			}
+			if first == nil && w.disk.lastApplied && op.Outcome() == nil {
+				first = said(answer)
 			}
 			continue
 		case err != nil:
 			w.broken("%v", err)
 		}
-		if try > 0 && first != nil && op.Outcome() == nil {
-			if again := reflect.ValueOf(answer).Elem().Interface(); !reflect.DeepEqual(first, again) {
-				w.broken("the first call answered %+v, its repeat %+v", first, again)
-			}
-		}
 		if err := op.Outcome(); err != nil {
 			w.coded(err)
 			return err
+		}
+		if again := said(answer); first != nil && !reflect.DeepEqual(first, again) {
+			w.broken("the first call answered %+v, its repeat %+v", first, again)
 		}
 		if w.rng.IntN(10) == 0 && !op.Once { // a duplicate of what was answered
 			w.repeat(op, answer)
@@ -144,33 +165,31 @@ func (w *world) do(op *ops.Op, answer any) error {
 	return nil
 }
 
-// repeat performs an operation that has succeeded once more: it succeeds, answers the same, and changes nothing.
+// said is what an operation has filled in; answer points to it, or is nil.
+func said(answer any) any {
+	if answer == nil {
+		return nil
+	}
+	return reflect.ValueOf(answer).Elem().Interface()
+}
+
+// repeat performs an operation that has succeeded once more: it succeeds, answers the same, and changes nothing (F18).
 func (w *world) repeat(op *ops.Op, answer any) {
 	w.Helper()
-	before, err := w.disk.Store.(store.Dumper).Dump(w.Context())
-	if err != nil {
-		w.broken("dump: %v", err)
-	}
-	var first any
-	if answer != nil {
-		first = reflect.ValueOf(answer).Elem().Interface()
-	}
+	before, first := w.dump(), said(answer)
 	if err := w.disk.Store.Apply(w.Context(), []*store.Unit{&op.Unit}); err != nil || op.Outcome() != nil {
 		w.broken("repeated, it fails with %v %v", err, op.Outcome())
 	}
-	after, err := w.disk.Store.(store.Dumper).Dump(w.Context())
-	if err != nil {
-		w.broken("dump: %v", err)
+	if after := w.dump(); !reflect.DeepEqual(before, after) {
+		w.broken("repeated, it changes\n%s", cmp.Diff(before, after, exact...))
 	}
-	if len(after.Events) != len(before.Events) {
-		w.broken("repeated, it writes events %+v", after.Events[len(before.Events):])
-	}
-	if answer != nil {
-		if again := reflect.ValueOf(answer).Elem().Interface(); !reflect.DeepEqual(first, again) {
-			w.broken("the call answered %+v, its repeat %+v", first, again)
-		}
+	if again := said(answer); !reflect.DeepEqual(first, again) {
+		w.broken("the call answered %+v, its repeat %+v", first, again)
 	}
 }
+
+// exact compares everything in a store.
+var exact = cmp.Options{cmp.Exporter(func(reflect.Type) bool { return true })}
 
 // coded fails unless an error has a code that says what to do; a bug is none.
 func (w *world) coded(err error) {
@@ -180,9 +199,6 @@ func (w *world) coded(err error) {
 		w.broken("error %v", err)
 	}
 }
-
-// applied reports whether the last commit of op, whose reply was lost, did happen: it has an outcome then.
-func applied(op *ops.Op, d *disk) bool { return d.lastApplied && op.Outcome() == nil }
 
 // member reads an execution.
 func (w *world) member(id ff.ExecutionID) *record.Execution {

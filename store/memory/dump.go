@@ -40,8 +40,29 @@ func (s *Store) Dump(ctx context.Context) (*store.Dump, error) {
 	slices.SortFunc(d.Slots, func(x, y store.SlotEntry) int {
 		return cmp.Or(cmp.Compare(x.Lane, y.Lane), x.ExecutionID.Compare(y.ExecutionID))
 	})
-	slices.SortFunc(d.Records, func(x, y record.Keyed) int { return record.CompareKeys(x.Key(), y.Key()) })
+	sortByKey(d.Records)
 	return d, nil
+}
+
+// spelled is a key that knows its parts: to sort by them they are asked for again and again.
+type spelled struct {
+	record.Key
+	parts []string
+	of    record.Keyed
+}
+
+// Parts implements [record.Key].
+func (s *spelled) Parts() []string { return s.parts }
+
+func sortByKey(list []record.Keyed) {
+	keys := make([]*spelled, len(list))
+	for i, rec := range list {
+		keys[i] = &spelled{rec.Key(), rec.Key().Parts(), rec}
+	}
+	slices.SortFunc(keys, func(x, y *spelled) int { return record.CompareKeys(x, y) })
+	for i, k := range keys {
+		list[i] = k.of
+	}
 }
 
 func (sh *shard) dump(d *store.Dump) {

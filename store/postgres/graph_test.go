@@ -2,14 +2,12 @@ package postgres_test
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	ff "github.com/flowfabric/flowfabric"
-	"github.com/flowfabric/flowfabric/internal/lifecycle"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/postgres"
 	"github.com/flowfabric/flowfabric/store/record"
@@ -35,95 +33,6 @@ func openGraph(t *testing.T) *postgres.Store {
 			VALUES (7, '%s', '%s', '%s', '%s', '{}')`, flow7.FlowID, uuid.UUID{0: n}, member7(1).UUID(), member7(n).UUID()))
 	}
 	return s
-}
-
-// firstBytes tell edges apart.
-func firstBytes(list []*record.Edge) (ids []byte) {
-	for _, e := range list {
-		ids = append(ids, e.EdgeID[0])
-	}
-	return ids
-}
-
-func TestGraph_AnswersAreOrderedPages(t *testing.T) {
-	t.Parallel()
-	s := openGraph(t)
-	for _, tc := range []struct {
-		q    store.EdgesQuery
-		want []byte
-	}{
-		{store.EdgesQuery{Of: member7(1), Limit: 10}, []byte{2, 3, 4}},
-		{store.EdgesQuery{Of: member7(1), Limit: 2}, []byte{2, 3}},
-		{store.EdgesQuery{Of: member7(1), Limit: 2, After: ff.EdgeID{0: 3}}, []byte{4}},
-		{store.EdgesQuery{Of: member7(1), Limit: 2, After: ff.EdgeID{0: 4}}, nil},
-		{store.EdgesQuery{Of: member7(1), Limit: 10, Incoming: true}, nil},
-		{store.EdgesQuery{Of: member7(3), Limit: 10, Incoming: true}, []byte{3}},
-		{store.EdgesQuery{Of: member7(3), Limit: 10}, nil},
-	} {
-		tc.q.Flow = flow7
-		tx, err := s.View(t.Context(), store.Reads{Edges: []store.EdgesQuery{tc.q}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(tc.want, firstBytes(tx.Edges(tc.q))); diff != "" {
-			t.Errorf("%+v (-want +got):\n%s", tc.q, diff)
-		}
-	}
-	for _, tc := range []struct {
-		q    store.MembersQuery
-		want []ff.ExecutionID
-	}{
-		{store.MembersQuery{Limit: 3}, []ff.ExecutionID{member7(1), member7(2), member7(3)}},
-		{store.MembersQuery{Limit: 3, After: member7(3)}, []ff.ExecutionID{member7(4)}},
-		{store.MembersQuery{Limit: 3, After: member7(4)}, nil},
-	} {
-		tc.q.Flow = flow7
-		tx, err := s.View(t.Context(), store.Reads{Members: []store.MembersQuery{tc.q}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := tx.Members(tc.q); !slices.Equal(tc.want, got) {
-			t.Errorf("%+v: %v, want %v", tc.q, got, tc.want)
-		}
-	}
-}
-
-// Two units of a batch ask the same, and for a page that is full: the second sees of what the first has written what falls
-// into the page, and nothing behind its end.
-func TestGraph_AQuestionAskedTwiceIsAnsweredOnce(t *testing.T) {
-	t.Parallel()
-	s := openGraph(t)
-	edges := store.EdgesQuery{Flow: flow7, Of: member7(1), Limit: 2}
-	members := store.MembersQuery{Flow: flow7, Limit: 2}
-	behind := member7(9)
-	write := &store.Unit{
-		Partition: flow7.Home,
-		Reads: store.Reads{
-			Executions: []ff.ExecutionID{behind}, Edges: []store.EdgesQuery{edges}, Members: []store.MembersQuery{members},
-		},
-		Decide: func(tx *store.Tx) error {
-			cmd := &ff.Submit{ID: behind, Lane: "default", Namespace: "default", Kind: "send_mail"}
-			tx.PutExecution(lifecycle.SubmitMember(cmd, flow7.FlowID, false, tx.Now()))
-			return nil
-		},
-	}
-	var gotEdges []byte
-	var gotMembers []ff.ExecutionID
-	look := &store.Unit{
-		Partition: flow7.Home,
-		Reads:     store.Reads{Edges: []store.EdgesQuery{edges}, Members: []store.MembersQuery{members}},
-		Decide: func(tx *store.Tx) error {
-			gotEdges, gotMembers = firstBytes(tx.Edges(edges)), tx.Members(members)
-			return nil
-		},
-	}
-	mustApply(t, s, write, look)
-	if diff := cmp.Diff([]byte{2, 3}, gotEdges); diff != "" {
-		t.Errorf("edges (-want +got):\n%s", diff)
-	}
-	if want := []ff.ExecutionID{member7(1), member7(2)}; !slices.Equal(want, gotMembers) {
-		t.Errorf("members %v, want %v", gotMembers, want)
-	}
 }
 
 // A unit holds the flow it has read until its commit. Edges and members it has asked for it leaves to others, and a view

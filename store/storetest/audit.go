@@ -46,6 +46,7 @@ func Violations(d *store.Dump) []string {
 	}
 	a.routes(d)
 	a.flows(d)
+	a.edges(d)
 	return append(a.found, indexViolations(d)...)
 }
 

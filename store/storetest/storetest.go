@@ -36,6 +36,7 @@ func Run(t *testing.T, h Harness) {
 		{"Keyed", keyedTests},
 		{"Slots", slotTests},
 		{"Guards", guardTests},
+		{"Graph", graphTests},
 		{"Batch", batchTests},
 		{"View", viewTests},
 		{"List", listTests},
