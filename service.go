@@ -85,7 +85,8 @@ type Operator interface {
 	ChangePriority(ctx context.Context, cmd ChangePriority) (ChangePriorityResult, error)
 	// Replay makes a finished execution runnable again, with its retry budget fresh and a deadline of its policy counted
 	// anew; one that was set as an instant stays if it is still to come, and is dropped if it has passed. It fails with
-	// [ErrExecutionNotTerminal] or [ErrMaxReplaysExhausted]. Not idempotent: each success counts.
+	// [ErrExecutionNotTerminal] or [ErrMaxReplaysExhausted], and for a member of a flow with [ErrFlowAlreadyTerminal] if that
+	// is cancelled, with [ErrFlowNotFound] if it is kept no longer. Not idempotent: each success counts.
 	Replay(ctx context.Context, cmd Replay) (ReplayResult, error)
 	// RevokeLease takes the lease from its holder; the same attempt continues with the next claim, under a new epoch.
 	RevokeLease(ctx context.Context, cmd RevokeLease) (RevokeResult, error)
@@ -103,7 +104,7 @@ type Operator interface {
 
 // Flows builds graphs of executions and controls them (chapters 20 and 30). A flow and its members live on one partition;
 // a flow that ended takes no members and edges: [ErrFlowAlreadyTerminal]. All calls but reads, CreateFlow, SubmitFlow and
-// AckCancelMember fail with [ErrFlowNotFound] when there is no such flow.
+// AckCancelMember fail with [ErrFlowNotFound] when there is no such flow, or it is kept no longer.
 type Flows interface {
 	// SubmitFlow creates a flow with its members and edges in one commit. The plan is checked as a whole first:
 	// [ErrInvalidInput] for an unknown or duplicate node, [ErrCycleDetected]; [ErrExecutionAlreadyInFlow] if an execution

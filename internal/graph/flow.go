@@ -11,10 +11,23 @@ import (
 // NotFound is the error of a flow that is not there.
 func NotFound(id ff.FlowID) error { return &ff.Error{Code: ff.CodeFlowNotFound, Detail: id.String()} }
 
+// Gone reports whether the retention of a flow is over. Its records may be removed, some of them before others, so nothing
+// may bring it back. Engines whose clocks differ agree once [Removing] has left its time behind.
+func Gone(f *record.Flow, now ff.Timestamp) bool {
+	return f.RemoveAt != 0 && max(now, f.LastMutationAt) >= f.RemoveAt
+}
+
+// Removing is a flow that is gone and of which some records are removed now.
+func Removing(f *record.Flow, now ff.Timestamp) *record.Flow {
+	n := *f
+	n.LastMutationAt = max(now, f.LastMutationAt)
+	return &n
+}
+
 // Live fails unless the flow takes members and edges. f may be nil.
-func Live(f *record.Flow, id ff.FlowID) error {
+func Live(f *record.Flow, id ff.FlowID, now ff.Timestamp) error {
 	switch {
-	case f == nil:
+	case f == nil || Gone(f, now):
 		return NotFound(id)
 	case f.State.Terminal():
 		return &ff.Error{Code: ff.CodeFlowAlreadyTerminal, Detail: fmt.Sprintf("flow %s is %s", id, f.State)}
@@ -82,8 +95,11 @@ func MemberEnded(f *record.Flow, outcome ff.Outcome, retention time.Duration, no
 	return &n
 }
 
-// MemberReplayed takes back that a member has ended. A cancelled flow refuses that.
+// MemberReplayed takes back that a member has ended. A cancelled flow refuses that, and one that is gone.
 func MemberReplayed(f *record.Flow, outcome ff.Outcome, now ff.Timestamp) (*record.Flow, error) {
+	if Gone(f, now) {
+		return nil, &ff.Error{Code: ff.CodeFlowNotFound, Detail: fmt.Sprintf("flow %s is kept no longer; its members cannot be replayed", f.FlowID)}
+	}
 	if f.State == ff.FlowCancelled {
 		return nil, &ff.Error{Code: ff.CodeFlowAlreadyTerminal, Detail: fmt.Sprintf("flow %s is cancelled; its members cannot be replayed", f.FlowID)}
 	}

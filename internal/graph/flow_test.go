@@ -83,3 +83,28 @@ func TestDerive_TellsWhatMembersDo(t *testing.T) {
 		}
 	}
 }
+
+// What is gone stays gone: some of its records may be removed already.
+func TestGone_NothingBringsAFlowBackAfterItsRetention(t *testing.T) {
+	f := Grow(&record.Flow{State: ff.FlowOpen}, 1, 0, 1)
+	f = MemberEnded(f, ff.OutcomeSuccess, time.Second, 2)
+	if err := Live(f, f.FlowID, 1001); err != nil {
+		t.Errorf("while it is kept: %v", err)
+	}
+	if _, err := MemberReplayed(f, ff.OutcomeSuccess, 1001); err != nil {
+		t.Errorf("replay while it is kept: %v", err)
+	}
+	if err := Live(f, f.FlowID, 1002); !errors.Is(err, ff.ErrFlowNotFound) {
+		t.Errorf("after its retention: %v", err)
+	}
+	if _, err := MemberReplayed(f, ff.OutcomeSuccess, 1002); !errors.Is(err, ff.ErrFlowNotFound) {
+		t.Errorf("replay after its retention: %v", err)
+	}
+	if err := Live(Removing(f, 1002), f.FlowID, 900); !errors.Is(err, ff.ErrFlowNotFound) {
+		t.Errorf("by a clock that is behind that of who removes it: %v", err)
+	}
+	open := Grow(&record.Flow{State: ff.FlowOpen}, 1, 0, 1)
+	if Gone(open, 1<<40) {
+		t.Error("a flow that has not ended is gone")
+	}
+}

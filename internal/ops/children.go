@@ -67,7 +67,7 @@ func (r Rules) WaitChildren(w *WaitChildren, isKnown func(ff.LaneID, int64) bool
 			return ch, err
 		}
 		f := store.Get[*record.Flow](tx, flow)
-		if err := graph.Live(f, w.flow); err != nil {
+		if err := graph.Live(f, w.flow, tx.Now()); err != nil {
 			return none, err
 		}
 		if err := w.checkChildren(tx, e); err != nil {

@@ -68,7 +68,7 @@ func (r Rules) AddMember(cmd ff.AddMember, out *ff.AddMemberResult) (*Op, error)
 	}
 	reads := store.Reads{Executions: []ff.ExecutionID{cmd.ExecutionID}}
 	return r.onFlow("add member", cmd.FlowID, reads, func(tx *store.Tx, f *record.Flow) error {
-		if err := graph.Live(f, cmd.FlowID); err != nil {
+		if err := graph.Live(f, cmd.FlowID, tx.Now()); err != nil {
 			return err
 		}
 		e := tx.Execution(cmd.ExecutionID)
@@ -100,7 +100,7 @@ func (r Rules) StageEdge(cmd ff.StageEdge, out *ff.StageEdgeResult) (*Op, error)
 	group := groupKeyOf(r.flowKey(cmd.FlowID), cmd.Downstream)
 	reads := store.Reads{Records: []record.Key{key, group}, Executions: []ff.ExecutionID{cmd.Upstream, cmd.Downstream}}
 	op := r.onFlow("stage edge", cmd.FlowID, reads, func(tx *store.Tx, f *record.Flow) error {
-		if err := graph.Live(f, cmd.FlowID); err != nil {
+		if err := graph.Live(f, cmd.FlowID, tx.Now()); err != nil {
 			return err
 		}
 		if e := store.Get[*record.Edge](tx, key); e != nil {
@@ -226,7 +226,7 @@ func (r Rules) ApplyEdge(cmd ff.ApplyEdge, out *ff.ApplyEdgeResult) (*Op, error)
 			*out = ff.ApplyEdgeResult{Unsatisfied: g.Running}
 			return nil
 		}
-		if err := graph.Live(f, cmd.FlowID); err != nil {
+		if err := graph.Live(f, cmd.FlowID, tx.Now()); err != nil {
 			return err
 		}
 		tx.Put(ne)
@@ -262,7 +262,7 @@ func (r Rules) SetGroupPolicy(cmd ff.SetGroupPolicy, changed *bool) (*Op, error)
 	edges := store.EdgesQuery{Flow: r.flowKey(cmd.FlowID), Of: cmd.Downstream, Incoming: true, Limit: 1}
 	reads := store.Reads{Records: []record.Key{key}, Edges: []store.EdgesQuery{edges}}
 	return r.onFlow("set group policy", cmd.FlowID, reads, func(tx *store.Tx, f *record.Flow) error {
-		if err := graph.Live(f, cmd.FlowID); err != nil {
+		if err := graph.Live(f, cmd.FlowID, tx.Now()); err != nil {
 			return err
 		}
 		g, err := graph.SetPolicy(key, store.Get[*record.Group](tx, key), len(tx.Edges(edges)), policy)

@@ -54,6 +54,8 @@ func (r Rules) CancelFlow(c *FlowCancel) (*Op, error) {
 		case f.State.Terminal():
 			c.AlreadyTerminal = true
 			return nil
+		case graph.Gone(f, tx.Now()):
+			return graph.NotFound(c.FlowID)
 		}
 		f = graph.Cancelled(f, c.Policy, c.Reason, r.retention(), tx.Now())
 		c.Flow = f
@@ -205,7 +207,7 @@ func (r Rules) ack(flow ff.FlowID, ids []ff.ExecutionID) *Op {
 func (r Rules) RemoveGraph(flow record.FlowKey, rest []record.Key, members []ff.ExecutionID) *Op {
 	reads := store.Reads{Records: slices.Clone(rest), Executions: members}
 	return r.onFlow("remove flow", flow.FlowID, reads, func(tx *store.Tx, f *record.Flow) error {
-		if f == nil || f.RemoveAt == 0 || f.RemoveAt > tx.Now() { // it goes on
+		if f == nil || !graph.Gone(f, tx.Now()) { // it goes on
 			return nil
 		}
 		for _, key := range rest {
@@ -218,7 +220,9 @@ func (r Rules) RemoveGraph(flow record.FlowKey, rest []record.Key, members []ff.
 				apply(tx, lifecycle.Leave(e, r.retention()))
 			}
 		}
-		if len(rest)+len(members) == 0 {
+		if len(rest)+len(members) > 0 {
+			tx.Put(graph.Removing(f, tx.Now()))
+		} else {
 			tx.Delete(flow)
 		}
 		return nil

@@ -29,7 +29,7 @@ var steps = func() (all []func(*world)) {
 		{1, (*world).growFlow},
 		{14, (*world).claim},
 		{14, (*world).report},
-		{2, (*world).waitChildren},
+		{4, (*world).waitChildren},
 		{1, (*world).cancel},
 		{1, (*world).cancelFlow},
 		{1, (*world).acknowledge},
@@ -57,6 +57,14 @@ func pick[T any](w *world, list []T) (one T, ok bool) {
 		return one, false
 	}
 	return list[w.rng.IntN(len(list))], true
+}
+
+// grant picks a lease, the latest more often than others.
+func (w *world) grant() (ff.Claimed, bool) {
+	if n := len(w.claims); n > 0 && w.rng.IntN(2) == 0 {
+		return w.claims[n-1], true
+	}
+	return pick(w, w.claims)
 }
 
 // maxFlows bounds a world: its steps are audited, all of it each time.
@@ -185,12 +193,11 @@ func (w *world) stageEdge() {
 		return
 	}
 	down, _ := pick(w, w.members)
-	e := w.member(up)
-	tx, err := w.disk.View(w.Context(), store.Reads{Records: flowRecord(w, e.FlowID)})
-	if err != nil {
-		w.broken("view: %v", err)
+	flow := w.member(up).FlowID
+	cmd := ff.StageEdge{FlowID: flow, EdgeID: ff.NewEdgeID(), Upstream: up, Downstream: down, ExpectedRevision: 1}
+	if f := w.flow(flow); f != nil && w.rng.IntN(8) > 0 { // else it is most likely wrong
+		cmd.ExpectedRevision = f.GraphRevision
 	}
-	cmd := ff.StageEdge{FlowID: e.FlowID, EdgeID: ff.NewEdgeID(), Upstream: up, Downstream: down, ExpectedRevision: revisionOf(tx, w, e.FlowID)}
 	var res ff.StageEdgeResult
 	op, err := w.rules.StageEdge(cmd, &res)
 	if err == nil {
@@ -218,8 +225,14 @@ func (w *world) apply(e ff.StageEdge) error {
 	return err
 }
 
+// claim tries to get one that is ready, but does not insist.
 func (w *world) claim() {
 	id, ok := pick(w, w.members)
+	for range 4 {
+		if ok && !w.member(id).Ready {
+			id, ok = pick(w, w.members)
+		}
+	}
 	if !ok {
 		return
 	}
@@ -236,7 +249,7 @@ func (w *world) claim() {
 
 // report is what a holder says of its work, or somebody who was the holder once. Only a holder changes anything.
 func (w *world) report() {
-	c, ok := pick(w, w.claims)
+	c, ok := w.grant()
 	if !ok {
 		return
 	}
@@ -289,11 +302,15 @@ func (w *world) tell(c ff.Claimed) (what string, err error) {
 }
 
 func (w *world) waitChildren() {
-	c, ok := pick(w, w.claims)
+	c, ok := w.grant()
 	if !ok || len(w.members) > 30 {
 		return
 	}
-	cmd := ff.WaitChildren{ExecutionID: c.ExecutionID, Fence: c.Fence, Children: w.nodes(fmt.Sprint("c", c.Fence.Epoch, "-", c.ExecutionID.UUID(), "-"), 1+w.rng.IntN(3))}
+	prefix := fmt.Sprint(c.ExecutionID.UUID(), "-")
+	if w.rng.IntN(3) > 0 { // else they may be children it has waited for before
+		prefix += fmt.Sprint(c.Fence.Epoch, "-")
+	}
+	cmd := ff.WaitChildren{ExecutionID: c.ExecutionID, Fence: c.Fence, Children: w.nodes(prefix, 1+w.rng.IntN(3))}
 	for i := range cmd.Children {
 		cmd.Children[i] = ff.FlowNode{Name: cmd.Children[i].Name, Submit: cmd.Children[i].Submit}
 	}
@@ -425,6 +442,7 @@ func (w *world) trim() {
 	w.note("trim: %+v %v", done, err)
 	w.disk.changed = true
 	there := func(id ff.ExecutionID) bool { return w.member(id) != nil }
+	w.flows = slices.DeleteFunc(w.flows, func(id ff.FlowID) bool { return w.flow(id) == nil })
 	w.members = slices.DeleteFunc(w.members, func(id ff.ExecutionID) bool { return !there(id) })
 	w.claims = slices.DeleteFunc(w.claims, func(c ff.Claimed) bool { return !there(c.ExecutionID) })
 }

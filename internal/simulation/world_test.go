@@ -47,6 +47,7 @@ type world struct {
 	edges   []ff.StageEdge
 	refused map[ff.EdgeID]bool // in the end: edges that cannot be applied
 	done    []string           // what was done
+	audits  int
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
@@ -112,6 +113,7 @@ func (w *world) dump() *store.Dump {
 func (w *world) audit() *store.Dump {
 	w.Helper()
 	w.disk.changed = false
+	w.audits++
 	d := w.dump()
 	if found := storetest.Violations(d); len(found) > 0 {
 		w.broken("%s", found)
@@ -200,11 +202,21 @@ func (w *world) coded(err error) {
 	}
 }
 
-// member reads an execution.
+// member reads an execution; nil for none.
 func (w *world) member(id ff.ExecutionID) *record.Execution {
 	tx, err := w.disk.View(w.Context(), store.Reads{Executions: []ff.ExecutionID{id}})
 	if err != nil {
 		w.broken("view: %v", err)
 	}
 	return tx.Execution(id)
+}
+
+// flow reads a flow; nil for none.
+func (w *world) flow(id ff.FlowID) *record.Flow {
+	key := record.FlowKey{Home: w.rules.Partitions.OfFlow(id), FlowID: id}
+	tx, err := w.disk.View(w.Context(), store.Reads{Records: []record.Key{key}})
+	if err != nil {
+		w.broken("view: %v", err)
+	}
+	return store.Get[*record.Flow](tx, key)
 }

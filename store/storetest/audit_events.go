@@ -63,6 +63,9 @@ func (a *audit) leaseEvents(e *record.Execution, events []record.Event) {
 	if w.lease != want && (want != noLease || w.lease != revokedLease) {
 		a.add(e.ID, "I26: by its events there is %s, but it is %s", w.lease, e.State.Ownership)
 	}
+	if w.fenced > e.Epoch {
+		a.add(e.ID, "I5: the epoch is %d, which a lease had that was taken from its holder", e.Epoch)
+	}
 	if w.epoch > e.Epoch || w.lease == openLease && w.epoch != e.Epoch {
 		a.add(e.ID, "I5: the epoch is %d, its events say %d", e.Epoch, w.epoch)
 	}
@@ -84,6 +87,7 @@ type leaseWalk struct {
 	execution *record.Execution
 	lease     leaseState
 	epoch     uint64 // of the latest lease
+	fenced    uint64 // the least epoch the execution may have, since a lease was taken away
 }
 
 // leaseSteps says what a lease event may follow, and what is so after it.
@@ -112,6 +116,9 @@ func (w *leaseWalk) step(ev record.Event) {
 		w.add(w.execution.ID, "I5: %s under epoch %d, after epoch %d", ev.Type, ev.Epoch, w.epoch)
 	case step.to != openLease && ev.Epoch != w.epoch:
 		w.add(w.execution.ID, "I5: %s under epoch %d; the lease has epoch %d", ev.Type, ev.Epoch, w.epoch)
+	}
+	if step.to == revokedLease && ev.Reason != "wait_children" { // by which the holder gives it back
+		w.fenced = w.epoch + 1
 	}
 	w.lease = step.to
 	w.epoch = max(w.epoch, ev.Epoch)

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/store"
@@ -15,8 +16,9 @@ type graph struct {
 	into    map[flowfabric.ExecutionID][]*record.Edge
 	outOf   map[flowfabric.ExecutionID][]*record.Edge
 	owed    map[record.ErrandKey]bool
-	// over are the flows that were cancelled with all their members; spreading, those whose cancel is under way.
-	over, spreading map[flowfabric.FlowID]bool
+	// over are the flows that were cancelled with all their members; spreading, those whose cancel is under way; gone, those
+	// whose records are being removed.
+	over, spreading, gone map[flowfabric.FlowID]bool
 }
 
 func graphOf(d *store.Dump) *graph {
@@ -24,7 +26,7 @@ func graphOf(d *store.Dump) *graph {
 		members: make(map[flowfabric.ExecutionID]*record.Execution), groups: make(map[flowfabric.ExecutionID]*record.Group),
 		into: make(map[flowfabric.ExecutionID][]*record.Edge), outOf: make(map[flowfabric.ExecutionID][]*record.Edge),
 		owed: make(map[record.ErrandKey]bool),
-		over: make(map[flowfabric.FlowID]bool), spreading: make(map[flowfabric.FlowID]bool),
+		over: make(map[flowfabric.FlowID]bool), spreading: make(map[flowfabric.FlowID]bool), gone: make(map[flowfabric.FlowID]bool),
 	}
 	for _, x := range d.Executions {
 		if !x.FlowID.IsZero() {
@@ -42,6 +44,7 @@ func graphOf(d *store.Dump) *graph {
 			g.owed[rec.ErrandKey] = true
 		case *record.Flow:
 			g.over[rec.FlowID] = rec.State == flowfabric.FlowCancelled && rec.CancellationPolicy == flowfabric.CancelAll
+			g.gone[rec.FlowID] = removing(rec, d)
 		case *record.Backlog:
 			g.spreading[rec.FlowID] = rec.Spreading
 		}
@@ -55,17 +58,22 @@ func (a *audit) edges(d *store.Dump) {
 	g := graphOf(d)
 	a.acyclic(g)
 	for _, e := range g.members {
+		a.sibling(g, e)
 		if g.over[e.FlowID] && !g.spreading[e.FlowID] && !e.State.Finished() {
 			a.note("F14: %s is %s, though its flow was cancelled with all members", e.ID, e.State)
 		}
 	}
 	for id, group := range g.groups {
+		if g.gone[group.FlowID] {
+			continue
+		}
 		if group.Total > 0 {
 			a.counted(g.into[id], group)
 			a.decided(g.into[id], group)
 		}
 		for _, e := range g.into[id] {
 			a.resolved(g, e, group)
+			a.needed(g, e, group)
 		}
 		if e := g.members[id]; e != nil && group.State == flowfabric.GroupImpossible && e.ReplayCount == 0 && !e.State.Finished() {
 			a.note("F10: %s cannot run and is %s", id, e.State)
@@ -185,5 +193,34 @@ func (a *audit) resolved(g *graph, e *record.Edge, group *record.Group) {
 	again := e.ResolvedAt != 0 && up.State.Outcome != flowfabric.OutcomeSuccess
 	if !again && !errand(e.Upstream, record.Resolve) && !errand(e.Downstream, record.Recount) {
 		a.note("F11: %s is %s; the edge to %s, which is %s, has not counted it, and nobody will", e.Upstream, up.State, e.Downstream, down.State)
+	}
+}
+
+// asSibling reports whether a member was cancelled since a group that it leads to was decided without it.
+func asSibling(e *record.Execution) bool {
+	return e.State.Outcome == flowfabric.OutcomeCancelled && strings.HasPrefix(e.CancellationReason, "sibling_quorum_")
+}
+
+// sibling: a member that was cancelled as a sibling leads to a group that was decided, and says so of its siblings (F12).
+// What a group was before a replay or a wait for children of its member is not known any more.
+func (a *audit) sibling(g *graph, e *record.Execution) {
+	reasons := map[flowfabric.GroupState]string{
+		flowfabric.GroupSatisfied: "sibling_quorum_satisfied", flowfabric.GroupImpossible: "sibling_quorum_impossible",
+	}
+	if asSibling(e) && !g.gone[e.FlowID] && !slices.ContainsFunc(g.outOf[e.ID], func(edge *record.Edge) bool {
+		group := g.groups[edge.Downstream]
+		before := edge.Wave != group.Wave || group.Round > 0
+		choosy := group.Policy.Kind == flowfabric.AnyOf || group.Policy.Kind == flowfabric.Quorum
+		return before || choosy && group.Policy.OnSatisfied != flowfabric.LetRun && e.CancellationReason == reasons[group.State]
+	}) {
+		a.note("F12: %s was cancelled, %s, but leads to no group that is decided so", e.ID, e.CancellationReason)
+	}
+}
+
+// needed: a member that a group still needed was not cancelled for the sake of another (W16).
+func (a *audit) needed(g *graph, e *record.Edge, group *record.Group) {
+	up := g.members[e.Upstream]
+	if up != nil && group.State == flowfabric.GroupPending && group.Round == 0 && e.Wave == group.Wave && asSibling(up) && e.CreatedAt < up.CompletedAt {
+		a.note("W16: %s still needs %s, which was cancelled: %s", group.Downstream, up.ID, up.CancellationReason)
 	}
 }
