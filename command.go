@@ -150,6 +150,8 @@ type Claimed struct {
 	// Resumed says that the attempt had begun before and was paused or revoked: it continues.
 	Resumed        bool
 	RetryCount     int
+	ReplayCount    int
+	ClaimedAt      Timestamp
 	CreatedAt      Timestamp
 	LeaseExpiresAt Timestamp
 	LeaseTTL       time.Duration
@@ -302,6 +304,8 @@ type Replay struct {
 	ExecutionID ExecutionID
 	Reason      string // recorded with the event, at most [MaxReasonBytes]
 	Actor       string // who asked; recorded with the event, at most [MaxNameBytes]
+	// Steps says which steps that were done are not to be done again. Default: all of them.
+	Steps StepRetention
 }
 
 // ReplayResult answers a [Replay].

@@ -80,6 +80,22 @@ const (
 	CodeInvalidGrace     Code = "invalid_grace_ms"
 	CodeRotationConflict Code = "rotation_conflict"
 
+	CodeWaitpointNotFound       Code = "waitpoint_not_found"
+	CodeInvalidToken            Code = "invalid_token"
+	CodeMissingToken            Code = "missing_token"
+	CodeTokenExpired            Code = "token_expired"
+	CodeSecretNotInitialized    Code = "hmac_secret_not_initialized"
+	CodeInvalidWaitpoint        Code = "invalid_waitpoint_for_execution"
+	CodeUsePendingWithExtras    Code = "use_pending_with_extras_unsupported"
+	CodeSignalLimitExceeded     Code = "signal_limit_exceeded"
+	CodeExecutionNotSuspended   Code = "execution_not_suspended"
+	CodeAlreadySuspended        Code = "already_suspended"
+	CodeWaitpointClosed         Code = "waitpoint_closed"
+	CodeWaitpointNotPending     Code = "waitpoint_not_pending"
+	CodePendingWaitpointExpired Code = "pending_waitpoint_expired"
+	CodeTargetNotSignalable     Code = "target_not_signalable"
+	CodeWaitpointAlreadyExists  Code = "waitpoint_already_exists"
+
 	CodeBug               Code = "bug"
 	CodeUnavailable       Code = "unavailable"
 	CodeResourceExhausted Code = "resource_exhausted"
@@ -135,6 +151,22 @@ var codes = map[Code]CodeInfo{
 	CodeInvalidSecretHex: {FamilyValidation, ClassTerminal, http.StatusBadRequest},
 	CodeInvalidGrace:     {FamilyValidation, ClassTerminal, http.StatusBadRequest},
 	CodeRotationConflict: {FamilyConflict, ClassTerminal, http.StatusConflict},
+
+	CodeWaitpointNotFound:       {FamilyContention, ClassRetryable, http.StatusConflict},
+	CodeInvalidToken:            {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeMissingToken:            {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeTokenExpired:            {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeSecretNotInitialized:    {FamilyUnavailable, ClassRetryable, http.StatusServiceUnavailable},
+	CodeInvalidWaitpoint:        {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeUsePendingWithExtras:    {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeSignalLimitExceeded:     {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeExecutionNotSuspended:   {FamilyState, ClassInformational, http.StatusConflict},
+	CodeAlreadySuspended:        {FamilyState, ClassInformational, http.StatusConflict},
+	CodeWaitpointClosed:         {FamilyState, ClassInformational, http.StatusConflict},
+	CodeWaitpointNotPending:     {FamilyState, ClassInformational, http.StatusConflict},
+	CodePendingWaitpointExpired: {FamilyState, ClassInformational, http.StatusConflict},
+	CodeTargetNotSignalable:     {FamilyState, ClassTerminal, http.StatusConflict},
+	CodeWaitpointAlreadyExists:  {FamilyConflict, ClassTerminal, http.StatusConflict},
 
 	CodeBug:               {FamilyBug, ClassBug, http.StatusInternalServerError},
 	CodeUnavailable:       {FamilyUnavailable, ClassRetryable, http.StatusServiceUnavailable},
@@ -238,6 +270,22 @@ var (
 	ErrInvalidSecretHex = &Error{Code: CodeInvalidSecretHex}
 	ErrInvalidGrace     = &Error{Code: CodeInvalidGrace}
 	ErrRotationConflict = &Error{Code: CodeRotationConflict}
+
+	ErrWaitpointNotFound       = &Error{Code: CodeWaitpointNotFound}
+	ErrInvalidToken            = &Error{Code: CodeInvalidToken}
+	ErrMissingToken            = &Error{Code: CodeMissingToken}
+	ErrTokenExpired            = &Error{Code: CodeTokenExpired}
+	ErrSecretNotInitialized    = &Error{Code: CodeSecretNotInitialized}
+	ErrInvalidWaitpoint        = &Error{Code: CodeInvalidWaitpoint}
+	ErrUsePendingWithExtras    = &Error{Code: CodeUsePendingWithExtras}
+	ErrSignalLimitExceeded     = &Error{Code: CodeSignalLimitExceeded}
+	ErrExecutionNotSuspended   = &Error{Code: CodeExecutionNotSuspended}
+	ErrAlreadySuspended        = &Error{Code: CodeAlreadySuspended}
+	ErrWaitpointClosed         = &Error{Code: CodeWaitpointClosed}
+	ErrWaitpointNotPending     = &Error{Code: CodeWaitpointNotPending}
+	ErrPendingWaitpointExpired = &Error{Code: CodePendingWaitpointExpired}
+	ErrTargetNotSignalable     = &Error{Code: CodeTargetNotSignalable}
+	ErrWaitpointAlreadyExists  = &Error{Code: CodeWaitpointAlreadyExists}
 
 	ErrBug               = &Error{Code: CodeBug}
 	ErrUnavailable       = &Error{Code: CodeUnavailable}

@@ -30,14 +30,16 @@ type (
 	AttemptID = UUID[attemptKind]
 )
 
+func newUUID[K any]() UUID[K] { return UUID[K](uuid.New()) }
+
 // NewFlowID mints a random flow id.
-func NewFlowID() FlowID { return FlowID(uuid.New()) }
+func NewFlowID() FlowID { return newUUID[flowKind]() }
 
 // NewLeaseID mints a random lease id.
-func NewLeaseID() LeaseID { return LeaseID(uuid.New()) }
+func NewLeaseID() LeaseID { return newUUID[leaseKind]() }
 
 // NewAttemptID mints a random attempt id.
-func NewAttemptID() AttemptID { return AttemptID(uuid.New()) }
+func NewAttemptID() AttemptID { return newUUID[attemptKind]() }
 
 // ParseUUID reads the 36-character hyphenated form in either case. Other spellings of a UUID are refused, so that one
 // UUID has one text. It fails with [ErrInvalidInput].

@@ -23,8 +23,17 @@ type Policy struct {
 	RetentionMS *int64 `json:"retention_ms,omitempty"`
 	// DedupWindowMS is how long the idempotency key is remembered, at most as long as the execution is kept: 1 to
 	// [MaxSpanMS] milliseconds. Default [IdempotencyWindow].
-	DedupWindowMS *int64       `json:"dedup_window_ms,omitempty"`
-	Aging         *AgingPolicy `json:"aging_policy,omitempty"`
+	DedupWindowMS *int64            `json:"dedup_window_ms,omitempty"`
+	Aging         *AgingPolicy      `json:"aging_policy,omitempty"`
+	Suspension    *SuspensionPolicy `json:"suspension_policy,omitempty"`
+	// MaxSignals bounds the signals the execution takes: 1 to [MaxSignals], which is the default.
+	MaxSignals *uint32 `json:"max_signals_per_execution,omitempty"`
+}
+
+// SuspensionPolicy is what holds for a suspension that does not say otherwise (chapter 40, FIX-S32).
+type SuspensionPolicy struct {
+	DefaultTimeoutMS int64           `json:"default_timeout_ms,omitempty"` // 0 to [MaxSpanMS]; 0 for none
+	TimeoutBehavior  TimeoutBehavior `json:"timeout_behavior,omitempty"`   // default [TimeoutFails]
 }
 
 // TimeoutPolicy bounds how long an attempt and the whole execution may take. Zero fields do not bound.
@@ -248,6 +257,22 @@ func (p *Policy) DedupWindowOrDefault() time.Duration {
 	return time.Duration(*p.DedupWindowMS) * time.Millisecond
 }
 
+// SuspensionTimeout returns how long a suspension may last that sets no deadline, 0 for no bound, and what follows then.
+func (p *Policy) SuspensionTimeout() (time.Duration, TimeoutBehavior) {
+	if p == nil || p.Suspension == nil {
+		return 0, TimeoutFails
+	}
+	return time.Duration(p.Suspension.DefaultTimeoutMS) * time.Millisecond, cmp.Or(p.Suspension.TimeoutBehavior, TimeoutFails)
+}
+
+// MaxSignalsOrDefault returns how many signals the execution takes.
+func (p *Policy) MaxSignalsOrDefault() int {
+	if p == nil || p.MaxSignals == nil {
+		return MaxSignals
+	}
+	return int(*p.MaxSignals)
+}
+
 // Normalized returns a copy of p that shares no memory with it, in the one form of all policies that mean the same: nil
 // rather than an empty policy, no empty parts, capabilities sorted and without repeats. p must be valid.
 func (p *Policy) Normalized() *Policy {
@@ -257,6 +282,7 @@ func (p *Policy) Normalized() *Policy {
 	n := Policy{
 		MaxReclaims: copied(p.MaxReclaims), MaxReplays: copied(p.MaxReplays), Timeouts: copied(p.Timeouts),
 		RetentionMS: copied(p.RetentionMS), DedupWindowMS: copied(p.DedupWindowMS), Aging: copied(p.Aging), Retry: copied(p.Retry),
+		Suspension: copied(p.Suspension), MaxSignals: copied(p.MaxSignals),
 	}
 	if n.Retry != nil {
 		n.Retry.MaxRetries, n.Retry.Backoff = copied(n.Retry.MaxRetries), copied(n.Retry.Backoff)
@@ -267,6 +293,9 @@ func (p *Policy) Normalized() *Policy {
 	}
 	if n.Timeouts != nil && *n.Timeouts == (TimeoutPolicy{}) {
 		n.Timeouts = nil
+	}
+	if n.Suspension != nil && *n.Suspension == (SuspensionPolicy{}) {
+		n.Suspension = nil
 	}
 	if n == (Policy{}) {
 		return nil

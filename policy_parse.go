@@ -35,6 +35,9 @@ func ParsePolicy(data []byte) (*Policy, error) {
 		"retention_ms":         scalar(&p.RetentionMS),
 		"dedup_window_ms":      scalar(&p.DedupWindowMS),
 		"aging_policy":         func(path string, raw json.RawMessage) error { return parseAging(path, raw, &p) },
+		"suspension_policy":    func(path string, raw json.RawMessage) error { return parseSuspension(path, raw, &p) },
+
+		"max_signals_per_execution": scalar(&p.MaxSignals),
 	}); err != nil {
 		return nil, err
 	}
@@ -208,4 +211,12 @@ func parseTimeouts(path string, raw json.RawMessage, p *Policy) error {
 func parseAging(path string, raw json.RawMessage, p *Policy) error {
 	p.Aging = &AgingPolicy{}
 	return parseObject(path, raw, fields{"every_ms": scalar(&p.Aging.EveryMS), "step": scalar(&p.Aging.Step)})
+}
+
+func parseSuspension(path string, raw json.RawMessage, p *Policy) error {
+	p.Suspension = &SuspensionPolicy{}
+	return parseObject(path, raw, fields{
+		"default_timeout_ms": scalar(&p.Suspension.DefaultTimeoutMS),
+		"timeout_behavior":   scalar(&p.Suspension.TimeoutBehavior),
+	})
 }

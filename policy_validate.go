@@ -11,7 +11,7 @@ func (p *Policy) Validate() error {
 	if p == nil {
 		return nil
 	}
-	for _, check := range []func() error{p.Retry.validate, p.Timeouts.validate, p.Aging.validate, p.validateKeeping} {
+	for _, check := range []func() error{p.Retry.validate, p.Timeouts.validate, p.Aging.validate, p.Suspension.validate, p.validateKeeping} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -38,10 +38,23 @@ func (p *Policy) validateKeeping() error {
 			return err
 		}
 	}
+	if p.MaxSignals != nil && (*p.MaxSignals == 0 || *p.MaxSignals > MaxSignals) {
+		return invalidPolicy("max_signals_per_execution", fmt.Sprintf("is %d; it must be between 1 and %d", *p.MaxSignals, MaxSignals))
+	}
 	if p.DedupWindowMS != nil {
 		return checkPolicySpan("dedup_window_ms", *p.DedupWindowMS, 1)
 	}
 	return nil
+}
+
+func (s *SuspensionPolicy) validate() error {
+	if s == nil {
+		return nil
+	}
+	if !s.TimeoutBehavior.known() {
+		return invalidPolicy("suspension_policy.timeout_behavior", fmt.Sprintf("is %q; it is not known", clip(string(s.TimeoutBehavior))))
+	}
+	return checkPolicySpan("suspension_policy.default_timeout_ms", s.DefaultTimeoutMS, 0)
 }
 
 func (r *RetryPolicy) validate() error {

@@ -18,6 +18,8 @@ type Service interface {
 	Registry
 	Handles
 	Secrets
+	Suspensions
+	Steps
 }
 
 // Executions submits, watches and ends executions (chapter 10).
@@ -218,4 +220,62 @@ type Secrets interface {
 	RotateSecret(ctx context.Context, cmd RotateSecret) (RotateResult, error)
 	// ListSecrets tells of all secrets that verify, up to [MaxSecrets], in order of their names.
 	ListSecrets(ctx context.Context) ([]SecretSnapshot, error)
+}
+
+// Suspensions parks executions until somebody or something answers, without holding a worker (chapter 40). A resumed
+// execution continues the same attempt, under a new lease.
+type Suspensions interface {
+	// Suspend gives the lease back until the condition is satisfied, the deadline comes or an operator resumes. It checks the
+	// fence like the calls of [Workers]. Signals that wait on a pending waitpoint count; if they satisfy the condition, the
+	// lease stays. It also fails with [ErrInvalidInput], [ErrWaitpointNotFound], [ErrWaitpointNotPending],
+	// [ErrPendingWaitpointExpired], [ErrInvalidWaitpoint], [ErrUsePendingWithExtras], [ErrWaitpointAlreadyExists],
+	// [ErrAlreadySuspended] and [ErrIdempotencyConflict]. What fails changes nothing. Idempotent by its key only.
+	Suspend(ctx context.Context, cmd Suspend) (Suspended, error)
+	// CreateWaitpoint makes a waitpoint for a later Suspend, under the same fence. It fails with [ErrWaitpointAlreadyExists]
+	// when its id is taken by one with another key. Idempotent by the waitpoint's id.
+	CreateWaitpoint(ctx context.Context, cmd CreateWaitpoint) (WaitpointGrant, error)
+	// CloseWaitpoint closes a waitpoint. An execution that waits for it stays suspended. Idempotent. It fails with
+	// [ErrWaitpointNotFound].
+	CloseWaitpoint(ctx context.Context, cmd CloseWaitpoint) (CloseResult, error)
+
+	// DeliverSignal sends a signal. Checks run in the order of chapter 40, section 8.2: [ErrExecutionNotFound], the token
+	// ([ErrMissingToken], [ErrInvalidToken] — also for a waitpoint that does not exist —, [ErrTokenExpired]), a repeat, which
+	// is a Duplicate, [ErrTargetNotSignalable], [ErrWaitpointClosed], [ErrSignalLimitExceeded]. A refused signal changes
+	// nothing. Idempotent by its id, and by its idempotency key.
+	DeliverSignal(ctx context.Context, cmd Signal) (SignalResult, error)
+	// Approve sends the signal of an operator, who needs no token. It fails with [ErrWaitpointNotFound] and, for another
+	// lane, with [ErrInvalidInput].
+	Approve(ctx context.Context, cmd Approval) (SignalResult, error)
+	// SealLink makes a link out of a token, which it verifies.
+	SealLink(ctx context.Context, cmd SealLink) (SignalLink, error)
+	// SignalByLink sends the signal a link stands for: [ErrInvalidToken], [ErrTokenExpired], and as DeliverSignal.
+	SignalByLink(ctx context.Context, cmd SignalByLink) (SignalResult, error)
+	// Resume resumes a suspended execution, whatever it waits for. It fails with [ErrExecutionNotSuspended]. A repeat fails
+	// in the same way.
+	Resume(ctx context.Context, cmd ResumeExecution) (ResumeResult, error)
+
+	// DescribeSuspension tells of the current suspension, or the last.
+	DescribeSuspension(ctx context.Context, id ExecutionID) (SuspensionSnapshot, error)
+	// DescribeWaitpoint tells of a waitpoint and its signals. It fails with [ErrWaitpointNotFound].
+	DescribeWaitpoint(ctx context.Context, id ExecutionID, waitpoint WaitpointID) (WaitpointSignals, error)
+	// WaitpointToken tells the token of a waitpoint to a caller that is trusted with it. It fails with
+	// [ErrWaitpointNotFound].
+	WaitpointToken(ctx context.Context, id ExecutionID, waitpoint WaitpointID) (WaitpointToken, error)
+	// ResumeSignals tells a worker what has resumed its execution: nothing if the attempt has not been suspended.
+	ResumeSignals(ctx context.Context, id ExecutionID) (ResumeSignals, error)
+	// ListPendingWaitpoints lists the waitpoints of an execution that are pending or active.
+	ListPendingWaitpoints(ctx context.Context, q ListPendingWaitpoints) (Page[WaitpointSnapshot], error)
+	// ListSuspended lists suspended executions.
+	ListSuspended(ctx context.Context, q ListSuspended) (Page[SuspendedExecution], error)
+}
+
+// Steps remembers what the steps of handlers came to, so that a handler that runs again does not do them again. Package
+// worker makes it easy to use.
+type Steps interface {
+	// RecordStep remembers a step. It checks the fence like the calls of [Workers]; the record and the lease are checked in
+	// one commit, so a worker that has lost its lease records nothing. If the step is remembered already, that is told, and
+	// nothing is written. It fails with [ErrPayloadTooLarge].
+	RecordStep(ctx context.Context, cmd RecordStep) (StepMemo, error)
+	// ListSteps lists the steps of an execution that count.
+	ListSteps(ctx context.Context, q ListSteps) (Page[StepMemo], error)
 }

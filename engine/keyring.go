@@ -57,19 +57,26 @@ func (r *keyring) signing(ctx context.Context) (handle.Key, error) {
 
 // verifying returns the secret of a name, nil when there is none or it has expired.
 func (r *keyring) verifying(ctx context.Context, kid string) ([]byte, error) {
-	k, err := r.keys(ctx, keyTrust)
-	if err == nil && k.byKid[kid] == nil {
-		k, err = r.keys(ctx, noKeyTrust) // it may be new
-	}
+	k, now, err := r.lookup(ctx, kid)
 	if err != nil {
 		return nil, err
 	}
-	s := k.byKid[kid]
-	now := k.now.Add(r.clock.Now().Sub(k.readAt))
-	if s == nil || ops.SecretExpired(s, now) {
-		return nil, nil
+	if s := k.byKid[kid]; s != nil && !ops.SecretExpired(s, now) {
+		return s.Secret, nil
 	}
-	return s.Secret, nil
+	return nil, nil
+}
+
+// lookup returns the secrets, read again if one of a name is not among them, and about the storage time.
+func (r *keyring) lookup(ctx context.Context, kid string) (*keys, flowfabric.Timestamp, error) {
+	k, err := r.keys(ctx, keyTrust)
+	if err == nil && kid != "" && k.byKid[kid] == nil {
+		k, err = r.keys(ctx, noKeyTrust) // it may be new
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return k, k.now.Add(r.clock.Now().Sub(k.readAt)), nil
 }
 
 // keys returns secrets that were read trust ago at most.

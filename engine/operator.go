@@ -26,6 +26,9 @@ func (e *Engine) Replay(ctx context.Context, cmd flowfabric.Replay) (flowfabric.
 	if err != nil {
 		return res, err
 	}
+	if err := e.dropSteps(ctx, cmd); err != nil {
+		return res, err
+	}
 	if err := e.do(ctx, op); err != nil {
 		return flowfabric.ReplayResult{}, err
 	}

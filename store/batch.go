@@ -12,6 +12,7 @@ type Batch struct {
 	now         flowfabric.Timestamp
 	latest      flowfabric.Timestamp // when an execution that was loaded was last written
 	executions  map[flowfabric.ExecutionID]*entry[record.Execution]
+	held        map[flowfabric.ExecutionID]struct{} // must not have changed
 	attempts    map[record.AttemptKey]*entry[record.Attempt]
 	idempotency map[record.IdempotencyKey]*entry[record.Idempotency]
 	keyed       keyedRecords
@@ -34,6 +35,7 @@ type entry[R any] struct {
 func newBatch() *Batch {
 	return &Batch{
 		executions:  make(map[flowfabric.ExecutionID]*entry[record.Execution]),
+		held:        make(map[flowfabric.ExecutionID]struct{}),
 		attempts:    make(map[record.AttemptKey]*entry[record.Attempt]),
 		idempotency: make(map[record.IdempotencyKey]*entry[record.Idempotency]),
 		keyed:       newKeyedRecords(),
@@ -137,6 +139,9 @@ func (b *Batch) merge(st *unitState) {
 		if e, ok := r.(*record.Edge); ok {
 			b.graph.written.note(e)
 		}
+	}
+	for _, id := range st.held {
+		b.held[id] = struct{}{}
 	}
 	b.newRoutes = append(b.newRoutes, st.routes...)
 	b.events = append(b.events, st.events...)

@@ -15,10 +15,11 @@ type Changes struct {
 	Executions  []Change[record.Execution]
 	Attempts    []*record.Attempt // insert or overwrite; guarded by the change of their execution
 	Idempotency []Change[record.Idempotency]
-	Routes      []*record.Route // register unless they exist
-	Records     []RecordChange  // of keyed families, by family, then key
-	Registered  []record.Keyed  // of keyed families, by family, then key: insert unless they exist; none is in Records
-	Guarded     []record.Keyed  // of keyed families, by family, then key: must still be in these versions; none is in Records
+	Routes      []*record.Route     // register unless they exist
+	Records     []RecordChange      // of keyed families, by family, then key
+	Registered  []record.Keyed      // of keyed families, by family, then key: insert unless they exist; none is in Records
+	Guarded     []record.Keyed      // of keyed families, by family, then key: must still be in these versions; none is in Records
+	Held        []*record.Execution // must still be in these versions; none is in Executions
 	Events      []record.Event
 }
 
@@ -59,6 +60,7 @@ func (b *Batch) changes() *Changes {
 			ch.Attempts = append(ch.Attempts, ent.current)
 		}
 	}
+	ch.Held = b.heldExecutions()
 	slices.SortFunc(ch.Executions, func(x, y Change[record.Execution]) int { return x.After.ID.Compare(y.After.ID) })
 	slices.SortFunc(ch.Attempts, func(x, y *record.Attempt) int {
 		return cmp.Or(x.ExecutionID.Compare(y.ExecutionID), cmp.Compare(x.Index, y.Index))
@@ -67,6 +69,18 @@ func (b *Batch) changes() *Changes {
 		return cmp.Or(cmp.Compare(x.After.Key.Namespace, y.After.Key.Namespace), cmp.Compare(x.After.Key.Key, y.After.Key.Key))
 	})
 	return ch
+}
+
+// heldExecutions collects the executions that must not have changed. One that the batch writes is guarded by that.
+func (b *Batch) heldExecutions() []*record.Execution {
+	var out []*record.Execution
+	for id := range b.held {
+		if ent := b.executions[id]; ent.current == ent.stored {
+			out = append(out, ent.stored)
+		}
+	}
+	slices.SortFunc(out, func(x, y *record.Execution) int { return x.ID.Compare(y.ID) })
+	return out
 }
 
 // collect returns the records of m that were written, with version, a record's version field, raised by one.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/store/record"
@@ -184,7 +185,7 @@ func (st *unitState) unconfirmed(err error) []flowfabric.ExecutionID {
 	}
 	var out []flowfabric.ExecutionID
 	for _, id := range st.assumed {
-		if st.executions.get(id) == nil {
+		if st.executions.get(id) == nil && !slices.Contains(st.held, id) {
 			out = append(out, id)
 		}
 	}

@@ -31,6 +31,7 @@ type unitState struct {
 	dueRecords  [][]record.Key
 	readyRoutes [][]int64
 	guards      []record.Key
+	held        []flowfabric.ExecutionID
 	routes      []*record.Route
 	events      []record.Event
 	assumed     []flowfabric.ExecutionID // read by Decide, on belief only
@@ -153,6 +154,9 @@ func (tx *Tx) NextDue() flowfabric.Timestamp { return tx.batch.nextDue }
 
 // PutExecution writes e over the version it was made from. The execution must have been read.
 func (tx *Tx) PutExecution(e *record.Execution) { tx.unit.executions.add(e.ID, e) }
+
+// GuardExecution is [Tx.Guard] for an execution that was read and is there.
+func (tx *Tx) GuardExecution(id flowfabric.ExecutionID) { tx.unit.held = append(tx.unit.held, id) }
 
 // PutAttempt writes an attempt, new or over what is stored. The unit must also put the attempt's execution, whose version
 // guards both.

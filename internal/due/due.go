@@ -130,21 +130,33 @@ func (l *Loop) carryOn(ctx context.Context) (handled int) {
 
 // drain carries on one shard until nothing is due there, and returns how much was.
 func (l *Loop) drain(ctx context.Context, at flowfabric.Partition, order uint64) (total int, err error) {
+	total, err = l.each(ctx, func(handled *int) *ops.Op { return l.rules.Tick(at, order, l.cfg.Batch, handled) })
+	if err != nil {
+		return total, err
+	}
+	n, err := l.flows(ctx, at, order)
+	if total += n; err != nil || total > 0 {
+		return total, err // the next step comes at once and finds the rest, if that was not all
+	}
+	total, err = l.each(ctx, func(handled *int) *ops.Op { return l.rules.SweepWaits(at, order, l.cfg.Batch, handled) })
+	if err != nil || total > 0 {
+		return total, err
+	}
+	return l.sweep(ctx, at, order)
+}
+
+// each does an operation again until it finds less than a batch, and returns how much it found.
+func (l *Loop) each(ctx context.Context, next func(handled *int) *ops.Op) (total int, err error) {
 	for {
 		handled := 0
-		if err := l.do(ctx, l.rules.Tick(at, order, l.cfg.Batch, &handled)); err != nil {
+		if err := l.do(ctx, next(&handled)); err != nil {
 			return total, err
 		}
 		total += handled
 		if handled < l.cfg.Batch {
-			break
+			return total, nil
 		}
 	}
-	n, err := l.flows(ctx, at, order)
-	if total += n; err != nil || total > 0 {
-		return total, err // the next step comes at once and finds the workers, if that was not all
-	}
-	return l.sweep(ctx, at, order)
 }
 
 func (l *Loop) do(ctx context.Context, op *ops.Op) error {

@@ -15,16 +15,7 @@ func (l *Loop) sweep(ctx context.Context, at flowfabric.Partition, order uint64)
 	if l.cfg.ReclaimDeadWorkers {
 		return l.reclaim(ctx, at)
 	}
-	for {
-		handled := 0
-		if err := l.do(ctx, l.rules.SweepWorkers(at, order, l.cfg.Batch, &handled)); err != nil {
-			return total, err
-		}
-		total += handled
-		if handled < l.cfg.Batch {
-			return total, nil
-		}
-	}
+	return l.each(ctx, func(handled *int) *ops.Op { return l.rules.SweepWorkers(at, order, l.cfg.Batch, handled) })
 }
 
 // reclaim takes the leases of the workers that are registered on a shard and dead, and then forgets these. A registration

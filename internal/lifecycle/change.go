@@ -45,6 +45,9 @@ func settle(e *record.Execution, now ff.Timestamp) {
 	if s != nil && s.waitsForDelay {
 		e.DueAt = earliest(e.DueAt, e.DelayUntil)
 	}
+	if e.State.Phase == ff.PhaseSuspended {
+		e.DueAt = earliest(e.DueAt, e.SuspendedUntil)
+	}
 	if !e.State.Finished() {
 		e.DueAt = earliest(e.DueAt, e.DeadlineAt)
 	}
@@ -157,6 +160,7 @@ func AttemptOpen(e *record.Execution) bool {
 // end puts a finished execution's common fields in place; the state is already set.
 func end(e *record.Execution, now ff.Timestamp) {
 	clearLease(e)
+	clearSuspension(e)
 	e.AttemptLeftMS, e.DelayUntil, e.LeaseRevokeReason = 0, 0, ""
 	e.AwaitsUpstream = false
 	e.CompletedAt = now

@@ -26,6 +26,7 @@ const (
 	eventBlocked         = "blocked"
 	eventUnblocked       = "unblocked"
 	eventFlowCancel      = "flow_cancel_requested"
+	eventResumed         = "resumed"
 )
 
 // instanceTag is the tag that event filters know.
@@ -64,16 +65,22 @@ func completionOfLease(before, after *record.Execution, reason string, now ff.Ti
 	return ev
 }
 
-// operatorEvent reports an operator's act. details must be something JSON can express.
-func operatorEvent(e *record.Execution, typ string, details map[string]any, now ff.Timestamp) record.Event {
+// operatorEvent reports an operator's act. What is told must be something JSON can express.
+func operatorEvent(e *record.Execution, typ string, told map[string]any, now ff.Timestamp) record.Event {
 	ev := event(e, record.FamilyOperator, typ, now)
-	for k, v := range details {
+	ev.Details = details(told)
+	return ev
+}
+
+// details is a JSON object of what is not empty.
+func details(told map[string]any) []byte {
+	for k, v := range told {
 		if v == "" {
-			delete(details, k)
+			delete(told, k)
 		}
 	}
-	ev.Details, _ = json.Marshal(details) // numbers and strings only: cannot fail
-	return ev
+	text, _ := json.Marshal(told) // numbers and strings only: cannot fail
+	return text
 }
 
 // FlowCancelled reports the cancel of a flow; members is how many executions it ends. The subject is the flow.

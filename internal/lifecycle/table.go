@@ -25,10 +25,14 @@ type Situation struct {
 }
 
 var (
-	ended         = []ff.Phase{ff.PhaseTerminal, ff.PhaseCancelled}
-	signalReasons = []ff.BlockingReason{ff.WaitingForSignal, ff.WaitingForApproval, ff.WaitingForCallback, ff.WaitingForToolResult}
-	gates         = []ff.Eligibility{ff.BlockedByBudget, ff.BlockedByQuota, ff.BlockedByRoute, ff.BlockedByOperator, ff.BlockedByLaneState}
-	gateReasons   = []ff.BlockingReason{
+	ended = []ff.Phase{ff.PhaseTerminal, ff.PhaseCancelled}
+	// suspendedFor has, besides the reasons of chapter 10, those that chapter 40, section 1.3 derives from reason codes.
+	suspendedFor = []ff.BlockingReason{
+		ff.WaitingForSignal, ff.WaitingForApproval, ff.WaitingForCallback, ff.WaitingForToolResult,
+		ff.PausedByOperator, ff.PausedByPolicy, ff.WaitingForBudget,
+	}
+	gates       = []ff.Eligibility{ff.BlockedByBudget, ff.BlockedByQuota, ff.BlockedByRoute, ff.BlockedByOperator, ff.BlockedByLaneState}
+	gateReasons = []ff.BlockingReason{
 		ff.WaitingForBudget, ff.WaitingForQuota, ff.WaitingForCapableWorker, ff.WaitingForLocality, ff.PausedByOperator,
 		ff.PausedByFlowCancel, ff.PausedByPolicy,
 	}
@@ -61,7 +65,7 @@ var Situations = []Situation{
 	runnable(12, "resumed with a delay", ff.NotEligibleUntilTime, ff.WaitingForResumeDelay, ff.AttemptInterrupted, ff.PublicDelayed),
 	{
 		Row: 13, Name: "suspended", Phase: one(ff.PhaseSuspended), Ownership: one(ff.Unowned),
-		Eligibility: one(ff.EligibilityNotApplicable), Reason: signalReasons, Outcome: one(ff.OutcomeNone),
+		Eligibility: one(ff.EligibilityNotApplicable), Reason: suspendedFor, Outcome: one(ff.OutcomeNone),
 		AttemptState: one(ff.AttemptInterrupted), Public: one(ff.PublicSuspended),
 	},
 	{
@@ -168,6 +172,13 @@ const (
 	OnSkip          Trigger = "upstreams impossible"
 	OnWaitChildren  Trigger = "wait for children"
 	OnReplaySkipped Trigger = "replay of a skipped member"
+
+	OnSuspend         Trigger = "suspend"
+	OnResume          Trigger = "resume"
+	OnResumeDelayed   Trigger = "resume, with a delay"
+	OnEscalate        Trigger = "suspension timeout, escalate"
+	OnSuspensionFails Trigger = "suspension timeout, fail"
+	OnSuspensionEnds  Trigger = "suspension timeout, cancel"
 )
 
 // OnBlock is the trigger of a block for a reason that [CanBlock].
@@ -197,6 +208,10 @@ var (
 	selfDelayed  = waiting(ff.NotEligibleUntilTime, ff.WaitingForDelay, ff.AttemptInterrupted)
 	mayContinue  = waiting(ff.EligibleNow, ff.WaitingForWorker, ff.AttemptInterrupted)
 	replayQueued = waiting(ff.EligibleNow, ff.WaitingForWorker, ff.PendingReplayAttempt)
+
+	suspended      = ff.StateVector{Phase: ff.PhaseSuspended, Ownership: ff.Unowned, Eligibility: ff.EligibilityNotApplicable, BlockingReason: ff.WaitingForSignal, Outcome: ff.OutcomeNone, AttemptState: ff.AttemptInterrupted}
+	escalated      = ff.StateVector{Phase: ff.PhaseSuspended, Ownership: ff.Unowned, Eligibility: ff.EligibilityNotApplicable, BlockingReason: ff.PausedByOperator, Outcome: ff.OutcomeNone, AttemptState: ff.AttemptInterrupted}
+	resumedDelayed = waiting(ff.NotEligibleUntilTime, ff.WaitingForResumeDelay, ff.AttemptInterrupted)
 
 	newBehind    = behind(ff.PendingFirstAttempt)
 	retryBehind  = behind(ff.PendingRetryAttempt)
@@ -265,6 +280,12 @@ var Transitions = []Transition{
 	{On: OnSkip, From: []Row{4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20}, To: over(ff.PhaseTerminal, ff.OutcomeSkipped, ff.AttemptTerminal)},
 	{On: OnWaitChildren, From: []Row{4}, To: pausedBehind},
 	{On: OnReplaySkipped, From: []Row{17, 18, 19}, To: replayBehind},
+	{On: OnSuspend, From: []Row{4}, To: suspended},
+	{On: OnResume, From: []Row{13}, To: mayContinue},
+	{On: OnResumeDelayed, From: []Row{13}, To: resumedDelayed},
+	{On: OnEscalate, From: []Row{13}, To: escalated},
+	{On: OnSuspensionFails, From: []Row{13}, To: over(ff.PhaseTerminal, ff.OutcomeFailed, ff.AttemptTerminal)},
+	{On: OnSuspensionEnds, From: []Row{13}, To: over(ff.PhaseTerminal, ff.OutcomeCancelled, ff.AttemptTerminal)},
 	block(ff.WaitingForBudget),
 	block(ff.WaitingForQuota),
 	block(ff.WaitingForCapableWorker),

@@ -12,8 +12,8 @@ const reclaimLimitReason = "max_reclaims_exceeded"
 func Due(e *record.Execution, now ff.Timestamp) bool { return e.DueAt != 0 && now >= e.DueAt }
 
 // Tick does what time alone does to an execution once its due time has come: its deadline passes or its attempt runs too
-// long (chapter 10, section 3.18), a lease runs out (3.13), a delay ends (3.2), waiting raises its place in the claim
-// order. The due time is checked again here: an execution that was renewed or moved on meanwhile is left alone. att is the
+// long (chapter 10, section 3.18), a lease runs out (3.13), a suspension reaches its deadline (chapter 40, section 10), a
+// delay ends (chapter 10, section 3.2), waiting raises its place in the claim order. The due time is checked again here: an execution that was renewed or moved on meanwhile is left alone. att is the
 // current attempt as stored, if [NeedsAttempt].
 func Tick(e *record.Execution, att *record.Attempt, now ff.Timestamp) (Change, error) {
 	s := SituationOf(e.State)
@@ -29,6 +29,8 @@ func Tick(e *record.Execution, att *record.Attempt, now ff.Timestamp) (Change, e
 		return timeOutAttempt(e, now)
 	case leased && now >= e.LeaseExpiresAt:
 		return expireLease(e, now)
+	case suspensionOver(e, now):
+		return timeOutSuspension(e, now)
 	case s.waitsForDelay && now >= e.DelayUntil:
 		n, err := transition(e, OnDelayOver, now)
 		if err != nil {

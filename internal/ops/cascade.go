@@ -217,15 +217,15 @@ func needMembers(tx *store.Tx, groups []*record.Group) error {
 			members = append(members, e)
 		}
 	}
-	return needAttempts(tx, members)
+	return needEndings(tx, members)
 }
 
-// needAttempts asks for the stored attempts that rules which end executions need.
-func needAttempts(tx *store.Tx, list []*record.Execution) error {
+// needEndings asks for what rules that end executions need: stored attempts, and what suspended ones wait for.
+func needEndings(tx *store.Tx, list []*record.Execution) error {
 	if keys := attemptsToRead(tx, list); len(keys) > 0 {
 		return tx.Need(store.Reads{Attempts: keys})
 	}
-	return nil
+	return needWaits(tx, list)
 }
 
 // attemptFor is the stored attempt a rule that ends e needs, nil if it needs none.

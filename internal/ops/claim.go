@@ -263,7 +263,7 @@ func claimed(e *record.Execution, by ff.Claim, resumed bool) ff.Claimed {
 		WorkerID: e.WorkerID, WorkerInstanceID: e.WorkerInstanceID,
 		Lane: e.Lane, Kind: e.Kind, Namespace: e.Namespace, Priority: e.Priority,
 		Payload: e.Payload, PayloadEncoding: e.PayloadEncoding, Tags: e.Tags,
-		AttemptType: e.AttemptType, Resumed: resumed, RetryCount: e.RetryCount,
+		AttemptType: e.AttemptType, Resumed: resumed, RetryCount: e.RetryCount, ReplayCount: e.ReplayCount, ClaimedAt: e.LeaseAcquiredAt,
 		CreatedAt: e.CreatedAt, LeaseExpiresAt: e.LeaseExpiresAt, LeaseTTL: by.LeaseTTL,
 	}
 }

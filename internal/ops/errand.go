@@ -158,7 +158,7 @@ func (r Rules) cancelSiblings(tx *store.Tx, g *record.Group, edges []*record.Edg
 	if live, err = r.unneeded(tx, g, live); err != nil {
 		return nil, err
 	}
-	if err := needAttempts(tx, live); err != nil {
+	if err := needEndings(tx, live); err != nil {
 		return nil, err
 	}
 	for _, e := range live {

@@ -126,7 +126,7 @@ func (r Rules) cancelMembers(tx *store.Tx, f *record.Flow, b *record.Backlog, id
 			targets = append(targets, e)
 		}
 	}
-	if err := needAttempts(tx, targets); err != nil {
+	if err := needEndings(tx, targets); err != nil {
 		return nil, nil, err
 	}
 	var ended []*record.Execution

@@ -111,6 +111,9 @@ func (r Rules) onMember(name string, id ff.ExecutionID, withAttempt bool, decide
 
 // finish writes changes that may end their executions, and carries on what follows from that in the flows these are of.
 func (r Rules) finish(tx *store.Tx, changes ...lifecycle.Change) error {
+	if err := needWaits(tx, leaving(tx, changes)); err != nil {
+		return err
+	}
 	var ended []*record.Execution
 	for _, ch := range changes {
 		if ch.Execution == nil {
@@ -126,11 +129,12 @@ func (r Rules) finish(tx *store.Tx, changes ...lifecycle.Change) error {
 	return r.follow(tx, ended)
 }
 
-// apply writes a change.
+// apply writes a change, and closes what the execution waited for if that is over by it: [needWaits] has read that.
 func apply(tx *store.Tx, ch lifecycle.Change) {
 	if ch.Execution == nil {
 		return
 	}
+	closeWaits(tx, tx.Execution(ch.Execution.ID), ch.Execution)
 	tx.PutExecution(ch.Execution)
 	if ch.Attempt != nil {
 		tx.PutAttempt(ch.Attempt)

@@ -38,6 +38,12 @@ var Keyed = map[record.Family]*KeyedTable{
 	record.BacklogMembers: behind(backlogMembers, "", func(k record.BacklogMemberKey) *record.BacklogMember {
 		return &record.BacklogMember{BacklogMemberKey: k}
 	}),
+
+	record.Suspensions: behind(suspensions, "", func(k record.SuspensionKey) *record.Suspension { return &record.Suspension{SuspensionKey: k} }),
+	record.Waitpoints:  behind(waitpoints, "due_at_ms", func(k record.WaitpointKey) *record.Waitpoint { return &record.Waitpoint{WaitpointKey: k} }),
+	record.Signals:     behind(signals, "", func(k record.SignalKey) *record.Signal { return &record.Signal{SignalKey: k} }),
+	record.Replies:     behind(replies, "expires_at_ms", func(k record.ReplyKey) *record.Reply { return &record.Reply{ReplyKey: k} }),
+	record.Steps:       behind(steps, "", func(k record.StepKey) *record.Step { return &record.Step{StepKey: k} }),
 }
 
 func contended(t *KeyedTable) *KeyedTable {

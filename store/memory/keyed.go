@@ -96,6 +96,39 @@ func (k *keyedRecords) put(key record.Key, r record.Keyed) {
 	}
 }
 
+// forget removes the records that belong to an execution.
+func (k *keyedRecords) forget(id flowfabric.ExecutionID) {
+	var gone []record.Key
+	for _, family := range record.OfExecution {
+		first := ofExecution{family, id}
+		k.order.AscendGreaterOrEqual(first, func(key record.Key) bool {
+			belongs := key.Family() == family && slices.Equal(key.Parts()[:2], first.Parts())
+			if belongs {
+				gone = append(gone, key)
+			}
+			return belongs
+		})
+	}
+	for _, key := range gone {
+		k.put(key, nil)
+	}
+}
+
+// ofExecution is before all keys of a family that belong to an execution.
+type ofExecution struct {
+	family record.Family
+	id     flowfabric.ExecutionID
+}
+
+// Family implements [record.Key].
+func (f ofExecution) Family() record.Family { return f.family }
+
+// Partition implements [record.Key].
+func (ofExecution) Partition() flowfabric.Partition { return flowfabric.Partition{} }
+
+// Parts implements [record.Key].
+func (f ofExecution) Parts() []string { return record.SuspensionKey{ExecutionID: f.id}.Parts() }
+
 // earliestDue returns the earliest due time, 0 for none.
 func (k *keyedRecords) earliestDue() flowfabric.Timestamp {
 	var earliest flowfabric.Timestamp

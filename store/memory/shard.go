@@ -65,6 +65,11 @@ func (sh *shard) checkGuards(ch *store.Changes) error {
 			return fmt.Errorf("execution %s was changed: %w", c.After.ID, store.ErrConflict)
 		}
 	}
+	for _, e := range ch.Held {
+		if e.Version != versionOf(sh.executions[e.ID]) {
+			return fmt.Errorf("execution %s was changed: %w", e.ID, store.ErrConflict)
+		}
+	}
 	for _, c := range ch.Idempotency {
 		var want, have int64
 		if c.Before != nil {

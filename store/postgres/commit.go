@@ -68,6 +68,7 @@ func sendChanges(t *trip, sh *shapes, careful bool, ch *store.Changes, ix store.
 	sendEntries(t, sh, remove, &sqlstore.Slots, ix.SlotRemove)
 	sendEntries(t, sh, remove, &expiredLeases, expired.remove)
 	sendGuarded(t, sh, &sqlstore.Executions, ch.Executions)
+	sendRows(t, sh, hold, &sqlstore.Executions, ch.Held, keyColumns(&sqlstore.Executions))
 	sendRows(t, sh, insert, &sqlstore.Attempts, ended, allColumns(&sqlstore.Attempts))
 	sendRows(t, sh, replace, &sqlstore.Attempts, rerun, allColumns(&sqlstore.Attempts))
 	sendGuarded(t, sh, &sqlstore.Idempotency, ch.Idempotency)

@@ -19,10 +19,11 @@ const (
 	remove              // deletes by the whole row; what is absent is no error
 	erase               // deletes, each row guarded by its version
 	check               // looks whether each row is still there in its version
+	hold                // as check, and keeps it so until the commit
 )
 
 // guarded reports whether a statement says how many rows it must reach.
-func (v verb) guarded() bool { return v == update || v == erase || v == check }
+func (v verb) guarded() bool { return v == update || v == erase || v == check || v == hold }
 
 // shape is all that decides the text of a set-based statement.
 type shape struct {
@@ -79,7 +80,9 @@ func textOf[R any](t *sqlstore.Table[R], sh shape) string {
 	case erase:
 		return w.erase()
 	case check:
-		return w.check()
+		return w.check(``)
+	case hold:
+		return w.check(` FOR SHARE OF c`)
 	case ensure:
 		return w.insert() + ` ON CONFLICT DO NOTHING`
 	case replace:
@@ -136,7 +139,7 @@ func (w *shapeWriter) column(name string, kind sqlstore.Kind, isKey, isUniform b
 		w.keys = append(w.keys, `c.`+name+` = `+value)
 	case isKey:
 		w.keys = append(w.keys, `r.`+name+` = `+value)
-	case name == "version" && (w.sh.verb == erase || w.sh.verb == check):
+	case name == "version" && (w.sh.verb == erase || w.sh.verb == check || w.sh.verb == hold):
 		w.keys = append(w.keys, `c.version = `+value)
 	case name == "version" && w.sh.verb == update:
 		w.keys = append(w.keys, `c.version = `+value+` - 1`)
@@ -195,12 +198,12 @@ func (w *shapeWriter) erase() string {
 }
 
 // check fails like update.
-func (w *shapeWriter) check() string {
+func (w *shapeWriter) check(lock string) string {
 	sql := `WITH w AS (SELECT 1 FROM ` + w.sh.table + ` c`
 	if rows := w.rows(); rows != `` {
 		sql += `, ` + rows
 	}
-	return sql + ` WHERE ` + strings.Join(w.keys, ` AND `) + `)` + w.guard()
+	return sql + ` WHERE ` + strings.Join(w.keys, ` AND `) + lock + `)` + w.guard()
 }
 
 // guard counts the rows that were reached, w, against the last parameter.

@@ -2,8 +2,12 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
+	"github.com/flowfabric/flowfabric/internal/sqlstore"
 	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
 )
 
 // trimBatch is how many rows one transaction of Trim removes at most: it is over in some tens of milliseconds.
@@ -23,6 +27,7 @@ var (
 		AND c.execution_id = d.execution_id AND c.retain_until_ms = d.retain_until_ms RETURNING c.*),
 	a AS (DELETE FROM ff_attempt c USING e WHERE c.partition_key = ANY (ARRAY[e.partition_key])
 		AND c.execution_id = e.execution_id),
+	` + trimOfExecutions() + `
 	r AS (DELETE FROM ff_ready c USING e WHERE e.ready AND c.lane_id = ANY (ARRAY[e.lane_id]) AND c.route = e.route
 		AND c.priority = e.priority + e.priority_boost AND c.created_at_ms = e.created_at_ms
 		AND c.execution_id = e.execution_id AND c.partition_key = e.partition_key),
@@ -50,6 +55,16 @@ var (
 	// What is removed a second time after a crash is no loss, so nobody waits for the disk.
 	trimSettings = newStatement(`SELECT set_config('synchronous_commit', 'off', true)`)
 )
+
+// trimOfExecutions removes the records of keyed families that belong to executions.
+func trimOfExecutions() string {
+	var b strings.Builder
+	for i, family := range record.OfExecution {
+		fmt.Fprintf(&b, "k%d AS (DELETE FROM %s c USING e WHERE c.partition_key = ANY (ARRAY[e.partition_key]) AND c.execution_id = e.execution_id),\n",
+			i, sqlstore.Keyed[family].Name)
+	}
+	return b.String()
+}
 
 // Trim implements [store.Catalog]. It removes in transactions of at most 500 rows, oldest first, and takes what nobody else
 // has locked. When an error keeps it from going on, what it has removed before stays removed, and is told.

@@ -88,6 +88,12 @@ type Execution struct {
 	LeaseRenewedAt   flowfabric.Timestamp
 	LeaseExpiresAt   flowfabric.Timestamp
 
+	// What a suspended execution waits on, and until when; all unset otherwise.
+	SuspensionID      flowfabric.SuspensionID
+	WaitpointID       flowfabric.WaitpointID // the primary one
+	SuspendedUntil    flowfabric.Timestamp
+	SuspensionTimeout flowfabric.TimeoutBehavior
+
 	Result             []byte
 	ResultEncoding     string
 	FailureReason      string

@@ -156,7 +156,7 @@ func TestPlans(t *testing.T) {
 		},
 		{"expired", sqlExpired, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_retention (retain_until_ms<?)"},
 		{
-			"attempts to forget", sqlForgetRest,
+			"attempts to forget", "DELETE FROM ff_attempt" + sqlForgetRest,
 			"SEARCH ff_attempt USING PRIMARY KEY (partition_key=? AND execution_id=?)",
 		},
 	} {

@@ -7,6 +7,7 @@ import (
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/sqlstore"
 	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
 )
 
 // trimStep is how much one transaction removes of a kind. It takes about a millisecond, and then it is the turn of the
@@ -18,7 +19,7 @@ const (
 	sqlExpired = `SELECT retain_until_ms, execution_id, partition_key, rowid FROM ff_exec_core WHERE retain_until_ms <= ?
 		ORDER BY retain_until_ms, execution_id, partition_key LIMIT ?`
 	sqlForget       = "DELETE FROM ff_exec_core WHERE rowid = ?"
-	sqlForgetRest   = "DELETE FROM ff_attempt WHERE partition_key = ? AND execution_id = ?"
+	sqlForgetRest   = " WHERE partition_key = ? AND execution_id = ?" // of tables of what belongs to an execution
 	sqlForgetEvents = `DELETE FROM ff_event WHERE occurred_at_ms <= ? AND seq IN (SELECT seq FROM ff_event ORDER BY seq LIMIT ?)`
 	sqlForgetKeys   = `DELETE FROM ff_idempotency WHERE (namespace, idempotency_key) IN
 		(SELECT namespace, idempotency_key FROM ff_idempotency WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?)`
@@ -75,29 +76,36 @@ func (s *Store) trim(ctx context.Context, most int, remove func(sn *session, mos
 }
 
 func (sn *session) trimExecutions(most int) (int, error) {
-	var expired, forget, rest *statement
-	if err := prepareAll(sn.conn.db, []toPrepare{{&expired, sqlExpired}, {&forget, sqlForget}, {&rest, sqlForgetRest}}); err != nil {
+	var expired, forget *statement
+	rest := make([]*statement, 1+len(record.OfExecution))
+	list := []toPrepare{{&expired, sqlExpired}, {&forget, sqlForget}, {&rest[0], "DELETE FROM ff_attempt" + sqlForgetRest}}
+	for i, family := range record.OfExecution {
+		list = append(list, toPrepare{&rest[i+1], "DELETE FROM " + sqlstore.Keyed[family].Name + sqlForgetRest})
+	}
+	if err := prepareAll(sn.conn.db, list); err != nil {
 		return 0, err
 	}
 	expired.Int(int64(sn.now))
 	expired.Int(int64(most))
-	list, err := allIndexed(expired, &sqlstore.Retain)
+	gone, err := allIndexed(expired, &sqlstore.Retain)
 	if err != nil {
 		return 0, err
 	}
-	for _, at := range list {
+	for _, at := range gone {
 		forget.Int(at.rowid)
 		if err := forget.run(); err != nil {
 			return 0, fmt.Errorf("remove %s: %w", at.entry.ExecutionID, err)
 		}
-		rest.Int(int64(at.entry.ExecutionID.Partition().Index))
-		rest.UUID(at.entry.ExecutionID.UUID())
-		if err := rest.run(); err != nil {
-			return 0, fmt.Errorf("remove the attempts of %s: %w", at.entry.ExecutionID, err)
+		for _, of := range rest {
+			of.Int(int64(at.entry.ExecutionID.Partition().Index))
+			of.UUID(at.entry.ExecutionID.UUID())
+			if err := of.run(); err != nil {
+				return 0, fmt.Errorf("remove what belongs to %s: %w", at.entry.ExecutionID, err)
+			}
 		}
 		sn.conn.cache.drop(at.entry.ExecutionID)
 	}
-	return len(list), nil
+	return len(gone), nil
 }
 
 func (sn *session) trimKeys(most int) (int, error) {

@@ -17,6 +17,7 @@ type writes struct {
 
 	families map[record.Family]*keyedWrites
 
+	held           *statement // is an execution still in a version?
 	attempt, route *statement
 	event, events  *statement // one, and manyEvents at once
 }
@@ -40,6 +41,7 @@ func prepareWrites(db *driver.Conn) (*writes, error) {
 		return nil, err
 	}
 	return w, prepareAll(db, []toPrepare{
+		{&w.held, "SELECT 1 FROM ff_exec_core WHERE " + keyNames(&sqlstore.Executions, " = ?", " AND ") + " AND version = ?"},
 		{&w.attempt, insert(&sqlstore.Attempts) + orOverwrite(&sqlstore.Attempts)},
 		{&w.route, insert(&sqlstore.Routes) + orNothing},
 		{&w.event, insert(&sqlstore.Events)},
@@ -53,6 +55,20 @@ func (w *writes) apply(ch *store.Changes) error {
 	for _, c := range ch.Executions {
 		if err := w.executions.write(c); err != nil {
 			return fmt.Errorf("write execution %s: %w", c.After.ID, err)
+		}
+	}
+	for _, e := range ch.Held {
+		writeKey(w.held, &sqlstore.Executions, e)
+		w.held.Int(e.Version)
+		found, err := w.held.step()
+		if err == nil && !found {
+			err = store.ErrConflict
+		}
+		if err != nil {
+			return fmt.Errorf("look at execution %s: %w", e.ID, err)
+		}
+		if err := w.held.reset(); err != nil {
+			return err
 		}
 	}
 	for _, c := range ch.Idempotency {
