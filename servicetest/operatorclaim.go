@@ -62,7 +62,7 @@ func testOperatorClaim(e *env) {
 		ExecutionID: id, Fence: ff.Fence{LeaseID: c.Fence.LeaseID, Epoch: 1, AttemptID: c.Fence.AttemptID},
 		WorkerID: "operator", WorkerInstanceID: "operator", Lane: e.lane, Kind: "test",
 		Namespace: "default", Payload: []byte("in"), PayloadEncoding: "json", Tags: map[string]string{"a.b": "c"}, AttemptType: "initial",
-		CreatedAt: e.pace.now(), LeaseExpiresAt: e.pace.now() + 30_000, LeaseTTL: 30 * time.Second,
+		CreatedAt: e.pace.now(), ClaimedAt: e.pace.now(), LeaseExpiresAt: e.pace.now() + 30_000, LeaseTTL: 30 * time.Second,
 	})
 	s := e.describe(id)
 	e.equal("holder", []string{string(s.Lease.WorkerID), string(s.Lease.WorkerInstanceID)}, []string{"operator", "operator"})

@@ -69,7 +69,7 @@ func testSubmitEverything(e *env) {
 	c.Fence = ff.Fence{}
 	e.equal("claimed", c, ff.Claimed{
 		ExecutionID: id, WorkerID: "worker", WorkerInstanceID: "worker-1", Lane: e.lane, Kind: "send mail", Namespace: "tenant", Priority: 77, Payload: payload,
-		PayloadEncoding: "msgpack", Tags: tags, AttemptType: "initial", CreatedAt: e.pace.now(),
+		PayloadEncoding: "msgpack", Tags: tags, AttemptType: "initial", CreatedAt: e.pace.now(), ClaimedAt: e.pace.now(),
 		LeaseExpiresAt: e.pace.now().Add(leaseTTL), LeaseTTL: leaseTTL,
 	})
 }

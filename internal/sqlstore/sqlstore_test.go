@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -116,6 +117,36 @@ var examples = map[record.Family]record.Keyed{
 	record.BacklogMembers: &record.BacklogMember{
 		BacklogMemberKey: record.BacklogMemberKey{Home: partition3, FlowID: flow1, ExecutionID: member(2)}, Version: 4,
 	},
+	record.Suspensions: &record.Suspension{
+		SuspensionKey: record.SuspensionKey{ExecutionID: member(1)},
+		Version:       4, SuspensionID: flowfabric.SuspensionID{1}, AttemptIndex: 2, Waitpoints: []flowfabric.WaitpointID{{3}},
+		Condition:     new(flowfabric.OnAll(flowfabric.OnNamed("a", "ok"), flowfabric.OnCount(2, flowfabric.DistinctSources, "b", "c"))),
+		ResumeDelayMS: 5, Reason: "r", RequestedBy: "worker", SuspendedAt: 6, TimeoutAt: 7, TimeoutBehavior: "fail", Continuation: "c",
+		Matched:      []record.SignalRef{{SignalID: flowfabric.SignalID{8}, WaitpointID: flowfabric.WaitpointID{3}, Key: "a", Name: "ok", AcceptedAt: 9}},
+		LastSignalAt: 10, ClosedAt: 11, CloseReason: "resumed", Closer: flowfabric.SignalID{8}, Trigger: "signal", Actor: "me", Detail: "d",
+		SignalCount: 12, AuthFailedAt: 13,
+	},
+	record.Waitpoints: &record.Waitpoint{
+		WaitpointKey: record.WaitpointKey{ExecutionID: member(1), WaitpointID: flowfabric.WaitpointID{3}},
+		Version:      4, Name: "a", State: flowfabric.WaitpointPending, Token: "k1:00", SuspensionID: flowfabric.SuspensionID{1}, AttemptIndex: 2,
+		RequiredNames: []string{"a,b"}, CreatedAt: 5, ActivatedAt: 6, ExpiresAt: 9, ClosedAt: 7, CloseReason: "x", SignalCount: 8,
+		MatchedCount: 9, LastSignalAt: 10, Signals: []record.SignalRef{{SignalID: flowfabric.SignalID{8}, SourceType: "t", SourceIdentity: "i"}},
+	},
+	record.Signals: &record.Signal{
+		SignalKey: record.SignalKey{ExecutionID: member(1), SignalID: flowfabric.SignalID{8}},
+		Version:   4, WaitpointID: flowfabric.WaitpointID{3}, Name: "ok", Category: "approval", SourceType: "t", SourceIdentity: "i",
+		CorrelationID: "c", IdempotencyKey: "k", TargetScope: "waitpoint", CreatedAt: 5, AcceptedAt: 6, Effect: "no_op",
+		Payload: []byte{0, 255}, Encoding: "json",
+	},
+	record.Replies: &record.Reply{
+		ReplyKey: record.ReplyKey{ExecutionID: member(1), Scope: "suspend", Key: "k"},
+		Version:  4, Digest: []byte{1}, Outcome: []byte("{}"), CreatedAt: 5, ExpiresAt: 9,
+	},
+	record.Steps: &record.Step{
+		StepKey: record.StepKey{ExecutionID: member(1), Name: "fetch", Occurrence: "0"},
+		Version: 4, Position: 5, Result: []byte{0, 1}, Encoding: "json", Error: "e", Category: "transient", AttemptIndex: 6, Epoch: 7,
+		Retries: 8, Replays: 9, RecordedAt: 10, Until: 11,
+	},
 	record.Lanes: &record.Lane{
 		LaneKey: record.LaneKey{Home: flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: 3}, Lane: "mail, fast"},
 		Version: 4, State: flowfabric.LanePaused, Weight: 5, MaxConcurrency: 6, RegisteredAt: 7, RegisteredBy: "ops", UpdatedAt: 8,
@@ -155,6 +186,9 @@ func TestKeyed_KeyColumnsArePartsOfTheKey(t *testing.T) {
 			if id, ok := v.([16]byte); ok {
 				v = uuid.UUID(id).String() // whose order is that of the bytes
 			}
+			if n, ok := v.(int64); ok {
+				v = fmt.Sprintf("%05d", n) // whose order is that of the numbers
+			}
 			got = append(got, v.(string))
 		}
 		if diff := cmp.Diff(key.Parts(), got); diff != "" {
@@ -167,6 +201,7 @@ func TestKeyed_DueColumnHoldsTheDueTime(t *testing.T) {
 	want := map[record.Family]string{
 		record.Lanes: "", record.Workers: "expires_at_ms", record.Secrets: "", record.Flows: "remove_at_ms", record.Edges: "",
 		record.Groups: "", record.Errands: "enqueued_at_ms", record.Backlogs: "due_at_ms", record.BacklogMembers: "",
+		record.Suspensions: "", record.Waitpoints: "due_at_ms", record.Signals: "", record.Replies: "expires_at_ms", record.Steps: "",
 	}
 	for family, table := range Keyed {
 		if table.Due != want[family] {

@@ -56,21 +56,20 @@ func none[T any](list []T) bool { return len(list) == 0 }
 var waitpoints = Table[record.Waitpoint]{Name: "ff_waitpoint_pending", Keys: 3, Columns: slices.Concat(
 	keyOfExecution(func(p *record.Waitpoint) *flowfabric.ExecutionID { return &p.ExecutionID },
 		uuidKey("waitpoint_id", func(p *record.Waitpoint) *flowfabric.WaitpointID { return &p.WaitpointID })),
-	fixed(
+	[]Column[record.Waitpoint]{
 		text("waitpoint_key", func(p *record.Waitpoint) *string { return &p.Name }),
 		text("token", func(p *record.Waitpoint) *flowfabric.WaitpointToken { return &p.Token }),
-		Column[record.Waitpoint]{
+		{
 			Name: "token_kid", Kind: Text,
 			Write: func(p *record.Waitpoint, w Writer) {
 				kid, _ := p.Token.Fingerprint()
 				w.Text(kid)
 			},
-			Read: func(*record.Waitpoint, Reader) {}, // the token says it
+			Read:    func(*record.Waitpoint, Reader) {}, // the token says it
+			Changed: func(a, b *record.Waitpoint) bool { return a.Token != b.Token },
 		},
 		integer("attempt_index", Int32, func(p *record.Waitpoint) *int { return &p.AttemptIndex }),
 		integer("created_at_ms", Int64, func(p *record.Waitpoint) *flowfabric.Timestamp { return &p.CreatedAt }),
-	),
-	[]Column[record.Waitpoint]{
 		integer("version", Int64, func(p *record.Waitpoint) *int64 { return &p.Version }),
 		text("state", func(p *record.Waitpoint) *flowfabric.WaitpointState { return &p.State }),
 		optionalUUID("suspension_id", func(p *record.Waitpoint) *flowfabric.SuspensionID { return &p.SuspensionID }),
@@ -100,12 +99,12 @@ var waitpoints = Table[record.Waitpoint]{Name: "ff_waitpoint_pending", Keys: 3, 
 	},
 )}
 
-// signals is ff_signal. Its rows are inserted and removed, never updated.
+// signals is ff_signal.
 var signals = Table[record.Signal]{Name: "ff_signal", Keys: 3, Columns: slices.Concat(
 	keyOfExecution(func(s *record.Signal) *flowfabric.ExecutionID { return &s.ExecutionID },
 		uuidKey("signal_id", func(s *record.Signal) *flowfabric.SignalID { return &s.SignalID })),
-	fixed(
-		uuidKey("waitpoint_id", func(s *record.Signal) *flowfabric.WaitpointID { return &s.WaitpointID }),
+	[]Column[record.Signal]{
+		optionalUUID("waitpoint_id", func(s *record.Signal) *flowfabric.WaitpointID { return &s.WaitpointID }),
 		text("signal_name", func(s *record.Signal) *string { return &s.Name }),
 		text("signal_category", func(s *record.Signal) *string { return &s.Category }),
 		text("source_type", func(s *record.Signal) *string { return &s.SourceType }),
@@ -118,8 +117,8 @@ var signals = Table[record.Signal]{Name: "ff_signal", Keys: 3, Columns: slices.C
 		text("observed_effect", func(s *record.Signal) *flowfabric.SignalEffect { return &s.Effect }),
 		optionalBlob("payload", func(s *record.Signal) *[]byte { return &s.Payload }),
 		text("payload_encoding", func(s *record.Signal) *string { return &s.Encoding }),
-	),
-	[]Column[record.Signal]{integer("version", Int64, func(s *record.Signal) *int64 { return &s.Version })},
+		integer("version", Int64, func(s *record.Signal) *int64 { return &s.Version }),
+	},
 )}
 
 // replies is ff_suspend_dedup.

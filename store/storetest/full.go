@@ -30,7 +30,8 @@ func fullExecution() *record.Execution {
 		WorkerInstanceID: "worker-1", LeaseAcquiredAt: start + 7, LeaseRenewedAt: start + 8, LeaseExpiresAt: start + 9,
 		Result: []byte{0, 1, 0xfe}, ResultEncoding: "binary", FailureReason: "smtp: 550 <nobody@example.com>",
 		FailureCategory: ff.FailureTransient, CancellationReason: "no longer wanted", CancelledBy: ff.SourceOperatorOverride,
-		LeaseRevokeReason: "operator", LastOperatorAt: start + 10, ProgressPercent: new(42), ProgressMessage: "halfway ✓",
+		SuspensionID: ff.SuspensionID(uuidOf(120)), WaitpointID: ff.WaitpointID(uuidOf(121)), SuspendedUntil: start + 15,
+		SuspensionTimeout: ff.TimeoutEscalate, LeaseRevokeReason: "operator", LastOperatorAt: start + 10, ProgressPercent: new(42), ProgressMessage: "halfway ✓",
 		ProgressDetails: []byte{7, 0, 7}, ProgressUpdatedAt: start + 11,
 	}
 }
@@ -49,8 +50,9 @@ func fullPolicy() *ff.Policy {
 			AttemptTimeoutMS: 8, OnAttemptTimeout: ff.TimeoutRetries, ExecutionDeadlineMS: 9,
 		},
 		RetentionMS: new(int64(10)), DedupWindowMS: new(int64(11)), Aging: &ff.AgingPolicy{EveryMS: 1000, Step: 12},
-		MaxReclaims: new(uint32(6)), MaxReplays: new(uint32(7)),
-		Routing: &ff.RoutingRequirements{RequiredCapabilities: []string{"gpu", "linux/arm64"}},
+		MaxReclaims: new(uint32(6)), MaxReplays: new(uint32(7)), MaxSignals: new(uint32(8)),
+		Suspension: &ff.SuspensionPolicy{DefaultTimeoutMS: 13, TimeoutBehavior: ff.TimeoutCancels},
+		Routing:    &ff.RoutingRequirements{RequiredCapabilities: []string{"gpu", "linux/arm64"}},
 	}
 }
 
@@ -130,15 +132,52 @@ func fullRecords() []record.Keyed {
 			LaneKey: record.LaneKey{Home: homePartition, Lane: "a lane, ~punctuation 'quotes'"}, Version: 1, State: ff.LaneDraining,
 			Weight: 1000, MaxConcurrency: 100_000, RegisteredAt: start + 1, RegisteredBy: "ops \"x\"", UpdatedAt: start + 2,
 		},
+		&record.Reply{
+			ReplyKey: record.ReplyKey{ExecutionID: member(3), Scope: "suspend", Key: "a ä 'key'"}, Version: 1, Digest: []byte{0, 0xff},
+			Outcome: []byte(`{"a":1}`), CreatedAt: start + 1, ExpiresAt: start + 2,
+		},
 		&record.Secret{
 			SecretKey: record.SecretKey{Home: homePartition, Kid: "k1"}, Version: 1, Secret: []byte{0, 0xff, 0, 'x'}, Active: true,
 			RotatedAt: start + 1, ExpiresAt: start + 2,
+		},
+		&record.Signal{
+			SignalKey: record.SignalKey{ExecutionID: member(3), SignalID: ff.SignalID(uuidOf(122))}, Version: 1,
+			WaitpointID: ff.WaitpointID(uuidOf(121)), Name: "ä 'ok'", Category: "approval", SourceType: "operator", SourceIdentity: "ann",
+			CorrelationID: "c-1", IdempotencyKey: "k-1", TargetScope: "waitpoint", CreatedAt: start + 1, AcceptedAt: start + 2,
+			Effect: ff.EffectResumed, Payload: []byte("\x00\xff payload"), Encoding: "json",
+		},
+		&record.Step{
+			StepKey: record.StepKey{ExecutionID: member(3), Name: "fetch ä", Occurrence: "item/7"}, Version: 1, Position: 8,
+			Result: []byte{0, 1, 0xfe}, Encoding: "json", Error: "502 \"bad gateway\"", Category: ff.FailureTransient, AttemptIndex: 3,
+			Epoch: 1 << 60, Retries: 4, Replays: 5, RecordedAt: start + 1, Until: start + 2,
+		},
+		&record.Suspension{
+			SuspensionKey: record.SuspensionKey{ExecutionID: member(3)}, Version: 1, SuspensionID: ff.SuspensionID(uuidOf(120)),
+			AttemptIndex: 2, Waitpoints: []ff.WaitpointID{ff.WaitpointID(uuidOf(121))},
+			Condition:     new(ff.OnAll(ff.OnNamed("a", "ok"), ff.OnCount(2, ff.DistinctSources, "b", "c"))),
+			ResumeDelayMS: 5, Reason: ff.WaitForApproval, RequestedBy: ff.RequestedByPolicy, SuspendedAt: start + 1, TimeoutAt: start + 2,
+			TimeoutBehavior: ff.TimeoutResumes, Continuation: "s3://x", Matched: []record.SignalRef{fullSignalRef()}, LastSignalAt: start + 3,
+			ClosedAt: start + 4, CloseReason: "resumed", Closer: ff.SignalID(uuidOf(122)), Trigger: ff.TriggerSignal, Actor: "ann",
+			Detail: "why", SignalCount: 6, AuthFailedAt: start + 5,
+		},
+		&record.Waitpoint{
+			WaitpointKey: record.WaitpointKey{ExecutionID: member(3), WaitpointID: ff.WaitpointID(uuidOf(121))}, Version: 1, Name: "legal, ä",
+			State: ff.WaitpointPending, Token: "k1:00ff", SuspensionID: ff.SuspensionID(uuidOf(120)), AttemptIndex: 2,
+			RequiredNames: []string{"a, b", `"c"`}, CreatedAt: start + 1, ActivatedAt: start + 2, ExpiresAt: start + 3, ClosedAt: start + 4,
+			CloseReason: "resumed", SignalCount: 5, MatchedCount: 4, LastSignalAt: start + 6, Signals: []record.SignalRef{fullSignalRef()},
 		},
 		&record.Worker{
 			WorkerKey: record.WorkerKey{Home: homePartition, Namespace: "tenant-ä", WorkerInstanceID: "worker-1"}, Version: 1,
 			WorkerID: "worker", Lanes: []ff.LaneID{"a, b", `c "d"`}, Capabilities: []string{"gpu", "größe"},
 			LivenessTTL: 1500 * time.Millisecond, RegisteredAt: start + 1, LastHeartbeatAt: start + 2, ExpiresAt: start + 3,
 		},
+	}
+}
+
+func fullSignalRef() record.SignalRef {
+	return record.SignalRef{
+		SignalID: ff.SignalID(uuidOf(122)), WaitpointID: ff.WaitpointID(uuidOf(121)), Key: "legal, ä", Name: "ok", SourceType: "operator",
+		SourceIdentity: "ann", AcceptedAt: start + 1,
 	}
 }
 
@@ -161,6 +200,16 @@ func bareRecord(key record.Key) record.Keyed {
 		return &record.Errand{ErrandKey: key, Version: 1}
 	case record.BacklogKey:
 		return &record.Backlog{BacklogKey: key, Version: 1}
+	case record.SuspensionKey:
+		return &record.Suspension{SuspensionKey: key, Version: 1}
+	case record.WaitpointKey:
+		return &record.Waitpoint{WaitpointKey: key, Version: 1}
+	case record.SignalKey:
+		return &record.Signal{SignalKey: key, Version: 1}
+	case record.ReplyKey:
+		return &record.Reply{ReplyKey: key, Version: 1}
+	case record.StepKey:
+		return &record.Step{StepKey: key, Version: 1}
 	case record.BacklogMemberKey:
 		return &record.BacklogMember{BacklogMemberKey: key, Version: 1}
 	default:
@@ -195,6 +244,12 @@ func alter(v reflect.Value) {
 		u := r.UUID()
 		u[0] ^= 1
 		v.Set(reflect.ValueOf(ff.ExecutionIDFrom(r.Partition().Index, u)))
+		return
+	case ff.Condition:
+		v.Set(reflect.ValueOf(ff.OnSignal("another")))
+		return
+	case record.SignalRef:
+		v.Set(reflect.ValueOf(record.SignalRef{Key: "another"}))
 		return
 	case ff.GroupPolicy:
 		v.Set(reflect.ValueOf(ff.GroupPolicy{Kind: ff.AnyOf, OnSatisfied: ff.CancelRemaining}))

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	ff "github.com/flowfabric/flowfabric"
@@ -20,6 +21,8 @@ var guardTests = []behaviour{
 	{"StaleBeliefOfOneUnitLeavesTheOthers", testStaleBeliefInABatch},
 	{"StaleBeliefWritesNothingTwice", testConflictWritesNothing},
 	{"InsertOverWhatIsThereIsRefused", testInsertOverExisting},
+	{"ExecutionThatIsGuardedHasNotChanged", testGuardedExecution},
+	{"ExecutionThatIsGuardedCannotChangeUntilTheCommit", testGuardsAgainstChanges},
 	{"ConcurrentUpdatesAreAllKept", testConcurrentUpdates},
 	{"ConcurrentInsertsOfAKeyHaveOneWinner", testConcurrentKeys},
 }
@@ -286,4 +289,84 @@ func testConcurrentKeys(e *env) {
 	for k := range keys {
 		e.equal(fmt.Sprintf("winners of key %d", k), won[fmt.Sprint(k)], 1)
 	}
+}
+
+// stepUnit remembers a step of an execution whose priority is as expected, and guards that.
+func stepUnit(n int, name string, expected int) *store.Unit {
+	key := record.StepKey{ExecutionID: id(n), Name: name}
+	u := unit(store.Reads{Executions: []ff.ExecutionID{id(n)}, Records: []record.Key{key}}, func(tx *store.Tx) error {
+		x := tx.Execution(id(n))
+		if x == nil || x.Priority != expected {
+			return errors.New("the execution has changed")
+		}
+		tx.GuardExecution(id(n))
+		tx.Put(&record.Step{StepKey: key, RecordedAt: tx.Now()})
+		return nil
+	})
+	u.Partition = id(n).Partition()
+	return u
+}
+
+// testGuardedExecution: a belief that a guard stands for is trusted if it is true, and found out if it is not. The execution
+// itself is not written.
+func testGuardedExecution(e *env) {
+	e.put(waiting(1))
+	e.do(addPriority(1, 5))
+	now := e.get(id(1))
+	e.do(believing(stepUnit(1, "true", 5), id(1), now))
+	e.equal("version", e.get(id(1)).Version, now.Version)
+	e.do(addPriority(1, 2))
+	stale := believing(stepUnit(1, "stale", 5), id(1), now)
+	e.apply(stale)
+	if stale.Err == nil {
+		e.Error("a step was recorded on a belief that is not true")
+	}
+	var names []string
+	for _, rec := range e.dump().Records {
+		names = append(names, rec.(*record.Step).Name)
+	}
+	e.equal("steps", names, []string{"true"})
+	// In one batch with a write of the execution, before it and behind it.
+	before, write, behind := stepUnit(1, "before", 7), addPriority(1, 1), stepUnit(1, "behind", 8)
+	e.apply(before, write, behind)
+	for _, u := range []*store.Unit{before, write, behind} {
+		if u.Err != nil {
+			e.Error(u.Err)
+		}
+	}
+}
+
+// testGuardsAgainstChanges: what is recorded of an execution's present state, while others change it, is recorded before the
+// next change: the log has it between the two.
+func testGuardsAgainstChanges(e *env) {
+	e.put(waiting(1))
+	const rounds = 30
+	var done sync.WaitGroup
+	for i := range rounds {
+		note := unit(reads(id(1)), func(tx *store.Tx) error {
+			tx.GuardExecution(id(1))
+			tx.Append(record.Event{Family: record.FamilyOperator, Type: fmt.Sprintf("seen %d", tx.Execution(id(1)).Priority), ExecutionID: id(1), At: tx.Now()})
+			return nil
+		})
+		for _, u := range []*store.Unit{note, addPriority(1, 1)} {
+			done.Go(func() {
+				if err := e.retry(u); err != nil {
+					e.Errorf("round %d: %v", i, err)
+				}
+			})
+		}
+		if i%5 == 4 {
+			done.Wait()
+		}
+	}
+	done.Wait()
+	current := "0"
+	for _, ev := range e.dump().Events {
+		if now, changed := strings.CutPrefix(ev.Type, "priority is "); changed {
+			current = now
+		} else {
+			e.equal("log", ev.Type, "seen "+current)
+		}
+	}
+	e.equal("priority", e.get(id(1)).Priority, rounds)
 }

@@ -69,7 +69,7 @@ CREATE TABLE ff_signal (
     partition_key    smallint NOT NULL,
     execution_id     uuid     NOT NULL,
     signal_id        uuid     NOT NULL,
-    waitpoint_id     uuid     NOT NULL,
+    waitpoint_id     uuid,
     signal_name      text     NOT NULL,
     signal_category  text     NOT NULL,
     source_type      text     NOT NULL,

@@ -68,7 +68,7 @@ CREATE TABLE ff_signal (
     partition_key    INTEGER NOT NULL,
     execution_id     BLOB    NOT NULL,
     signal_id        BLOB    NOT NULL,
-    waitpoint_id     BLOB    NOT NULL,
+    waitpoint_id     BLOB,
     signal_name      TEXT    NOT NULL,
     signal_category  TEXT    NOT NULL,
     source_type      TEXT    NOT NULL,
