@@ -24,6 +24,8 @@ var small = map[bench.Scenario]bench.Options{
 	bench.Quorum:     {Executions: 2, Bulk: 10},
 	bench.Cancel:     {Executions: 2, Bulk: 10},
 	bench.Wide:       {Executions: 2, Bulk: 50},
+	bench.Signal:     {Executions: 3},
+	bench.Steps:      {Executions: 4, Bulk: 5, Workers: 2},
 	bench.Routes:     {Executions: 200, Workers: 10, Duration: 50 * time.Millisecond},
 }
 

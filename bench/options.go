@@ -51,11 +51,15 @@ const (
 	Cancel Scenario = "cancel"
 	// Wide submits flows of Bulk nodes with about two edges for each.
 	Wide Scenario = "wide"
+	// Signal: suspend, signal, claim again, one after the other; the percentiles are of all three together.
+	Signal Scenario = "signal"
+	// Steps: handlers of Bulk durable steps; the percentiles are of one step, on the average of its execution.
+	Steps Scenario = "steps"
 )
 
 // Scenarios lists all scenarios.
 func Scenarios() []Scenario {
-	return []Scenario{Submit, Throughput, Latency, Backlog, Idle, Heartbeat, Steady, Cold, Lifecycle, Routes, Chain, Fanout, Quorum, Cancel, Wide}
+	return []Scenario{Submit, Throughput, Latency, Backlog, Idle, Heartbeat, Steady, Cold, Lifecycle, Routes, Chain, Fanout, Quorum, Cancel, Wide, Signal, Steps}
 }
 
 // SmallBacklog is how many executions wait in the first half of [Backlog].
@@ -116,6 +120,10 @@ func defaults(s Scenario) Options {
 		d.Executions, d.Bulk = 3, 10_000
 	case Cold:
 		d.Executions, d.Bulk = 10, 1
+	case Signal:
+		d.Executions, d.Bulk = 500, 1
+	case Steps:
+		d.Executions, d.Bulk, d.Workers = 20, 100, 1
 	default:
 	}
 	return d

@@ -54,6 +54,10 @@ type Result struct {
 	Nodes     int     `json:"nodes,omitempty"`
 	FlowsPerS float64 `json:"flows_per_s,omitempty"`
 
+	// Steps: how many each execution has, and how many were recorded in a second.
+	Steps     int     `json:"steps,omitempty"`
+	StepsPerS float64 `json:"steps_per_s,omitempty"`
+
 	StatementsPerS float64 `json:"statements_per_s,omitempty"`
 	RenewalsPerS   float64 `json:"renewals_per_s,omitempty"`
 
@@ -90,7 +94,7 @@ func (r *Result) figures() []*float64 {
 	return []*float64{
 		&r.FsyncUS, &r.RawCommitsPerS, &r.RoundTripUS, &r.SubmitPerS, &r.EndToEndPerS, &r.RatioToRaw,
 		&r.P50MS, &r.P95MS, &r.P99MS, &r.SmallBacklogPerS, &r.LargeBacklogPerS, &r.BacklogRatio, &r.BacklogCPURatio,
-		&r.StatementsPerS, &r.RenewalsPerS, &r.CapacityPerS, &r.OfferedPerS,
+		&r.FlowsPerS, &r.StepsPerS, &r.StatementsPerS, &r.RenewalsPerS, &r.CapacityPerS, &r.OfferedPerS,
 		&r.RSSBytes, &r.RSSGrowth, &r.HeapBytes, &r.HeapGrowth, &r.TableBytes, &r.TableGrowth, &r.TrimmedPerS,
 		&r.DBCPUS, &r.ClientCPUS, &r.CPUUsPerExecution, &r.DurationS, &r.ForeignCPUShare, &r.StealShare,
 	}

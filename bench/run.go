@@ -115,6 +115,10 @@ func (r *run) scenario(ctx context.Context) error {
 				return r.cancelFlow(ctx, b)
 			case Wide:
 				return r.wide(ctx, b)
+			case Signal:
+				return r.signal(ctx, b)
+			case Steps:
+				return r.steps(ctx, b)
 			default:
 				return r.lifecycle(ctx, b)
 			}

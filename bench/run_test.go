@@ -57,8 +57,9 @@ func TestRun_ReportsWhatItMeasured(t *testing.T) {
 				"end_to_end_per_s": scenario == bench.Throughput || scenario == bench.Backlog || scenario == bench.Lifecycle || scenario == bench.Routes || scenario == bench.Steady,
 				"routing":          scenario == bench.Routes,
 				"percentiles": scenario == bench.Submit || scenario == bench.Latency || scenario == bench.Cold || scenario == bench.Steady ||
-					slices.Contains([]bench.Scenario{bench.Chain, bench.Fanout, bench.Quorum, bench.Cancel, bench.Wide}, scenario),
+					slices.Contains([]bench.Scenario{bench.Chain, bench.Fanout, bench.Quorum, bench.Cancel, bench.Wide, bench.Signal, bench.Steps}, scenario),
 				"flows_per_s":    scenario == bench.Chain || scenario == bench.Fanout,
+				"steps_per_s":    scenario == bench.Steps,
 				"ratio":          scenario == bench.Backlog,
 				"capacity_per_s": scenario == bench.Steady,
 				"offered_per_s":  scenario == bench.Steady,
@@ -67,7 +68,7 @@ func TestRun_ReportsWhatItMeasured(t *testing.T) {
 				got := map[string]float64{
 					"submit_per_s": res.SubmitPerS, "end_to_end_per_s": res.EndToEndPerS, "percentiles": res.P50MS, "ratio": res.BacklogRatio,
 					"routing": routedRightly(res), "capacity_per_s": res.CapacityPerS, "offered_per_s": res.OfferedPerS, "rss_bytes": res.RSSBytes,
-					"flows_per_s": res.FlowsPerS,
+					"flows_per_s": res.FlowsPerS, "steps_per_s": res.StepsPerS,
 				}[figure]
 				if (got > 0) != want {
 					t.Errorf("%s = %v; want it measured: %v", figure, got, want)

@@ -61,6 +61,8 @@ func Run(t *testing.T, h Harness) {
 		{name: "FlowReplay", tests: flowReplayTests},
 		{name: "Explain", tests: explainTests},
 		{name: "Timeout", tests: timeoutTests},
+		{name: "Suspend", tests: suspendTests},
+		{name: "SuspendInput", tests: suspendInputTests},
 		{name: "Keep", tests: keepTests},
 		{name: "List", tests: listTests},
 		{name: "Weakness", tests: weaknessTests},

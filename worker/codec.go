@@ -3,8 +3,6 @@ package worker
 import (
 	"encoding/json"
 	"fmt"
-
-	"github.com/flowfabric/flowfabric"
 )
 
 // Encodings a typed handler gives its result. No result has none.
@@ -31,8 +29,8 @@ func decode[In any](payload []byte) (In, error) {
 	return in, nil
 }
 
-// encode writes a result, the inverse of decode, and names its encoding.
-func encode[Out any](out Out) (result []byte, encoding string, err error) {
+// encode writes a result of at most so many bytes, the inverse of decode, and names its encoding.
+func encode[Out any](out Out, most int) (result []byte, encoding string, err error) {
 	switch v := any(&out).(type) {
 	case *[]byte:
 		result, encoding = *v, encodingRaw
@@ -46,8 +44,8 @@ func encode[Out any](out Out) (result []byte, encoding string, err error) {
 			return nil, "", fmt.Errorf("encode result %T: %w", out, err)
 		}
 	}
-	if len(result) > flowfabric.MaxPayloadBytes {
-		return nil, "", fmt.Errorf("result has %d bytes; at most %d are allowed", len(result), flowfabric.MaxPayloadBytes)
+	if len(result) > most {
+		return nil, "", fmt.Errorf("result has %d bytes; at most %d are allowed", len(result), most)
 	}
 	return result, encoding, nil
 }

@@ -45,9 +45,15 @@ func FailWith(category flowfabric.FailureCategory, err error) error {
 	return &failure{category: category, err: err}
 }
 
-type delayed struct{ d time.Duration }
+type delayed struct {
+	d     time.Duration
+	until flowfabric.Timestamp // if it is known; then d is about what is left
+}
 
 func (e *delayed) Error() string { return fmt.Sprintf("delayed for %s", e.d) }
+
+// Is makes one of a [Sleep] match [ErrParked].
+func (e *delayed) Is(target error) bool { return e.until != 0 && target == ErrParked }
 
 // Delay makes the error by which a handler ends its run without ending the attempt: after d the execution is claimable
 // again, and the same attempt continues. It uses up no retry. With d ≤ 0 that is at once.
@@ -59,6 +65,15 @@ func (e *cancelled) Error() string { return "cancelled: " + e.reason }
 
 // Cancel makes the error by which a handler ends the execution as cancelled, by source [flowfabric.SourceWorker].
 func Cancel(reason string) error { return &cancelled{reason: reason} }
+
+// categoryOf is the category of an error of a handler or a step.
+func categoryOf(err error) flowfabric.FailureCategory {
+	var f *failure
+	if errors.As(err, &f) && f.category != "" {
+		return f.category
+	}
+	return flowfabric.FailureTransient
+}
 
 // lossOf tells whether an answer of the engine means that the lease is gone, and returns the cause for the handler;
 // nil otherwise.

@@ -67,9 +67,9 @@ func (s *session) accept(ctx context.Context, claimed []flowfabric.Claimed, sent
 	if len(claimed) == 0 {
 		return
 	}
-	tasks := make([]*Task, len(claimed))
+	tasks, now := make([]*Task, len(claimed)), s.clock.Now()
 	for i, c := range claimed {
-		tasks[i] = &Task{claimed: c, svc: s.svc, leases: s.leases, lease: lease{expiresAt: c.LeaseExpiresAt}}
+		tasks[i] = &Task{claimed: c, claimedAt: now, session: s, lease: lease{expiresAt: c.LeaseExpiresAt}}
 	}
 	s.leases.add(tasks, sent)
 	if ctx.Err() != nil {

@@ -29,7 +29,7 @@ func Output[T any](ctx context.Context, t *Task, node string) (T, error) {
 	if t.FlowID().IsZero() {
 		return none, ErrNotInFlow
 	}
-	r, err := t.svc.Result(ctx, flowfabric.NodeIDOn(t.ID().Partition(), t.FlowID(), node))
+	r, err := t.session.svc.Result(ctx, flowfabric.NodeIDOn(t.ID().Partition(), t.FlowID(), node))
 	switch {
 	case err != nil:
 		return none, fmt.Errorf("read the output of node %q: %w", node, err)

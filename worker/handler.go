@@ -31,7 +31,7 @@ func Handle[In, Out any](w *Worker, kind string, fn func(ctx context.Context, t 
 		if err != nil {
 			return nil, err
 		}
-		result, encoding, err := encode(out)
+		result, encoding, err := encode(out, flowfabric.MaxPayloadBytes)
 		if err != nil {
 			return nil, Permanent(err)
 		}

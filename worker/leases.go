@@ -189,6 +189,29 @@ func (l *leases) waitEmpty(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// lose ends a running task of whose lease a call of its own has heard that it is gone, and reports whether that is news.
+func (l *leases) lose(t *Task, cause error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	le := &t.lease
+	if le.index < 0 || le.phase != running || le.lost != nil {
+		return false
+	}
+	le.lose(l.clock.Now(), cause)
+	if le.reportAt.Before(l.nextLook) {
+		l.nextLook = le.reportAt
+		l.wake.Wake()
+	}
+	return true
+}
+
+// gone reports whether the lease of a task is lost.
+func (l *leases) gone(t *Task) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return t.lease.lost != nil
+}
+
 // lose ends a task whose lease is gone. l.mu is held.
 func (le *lease) lose(now time.Time, cause error) {
 	le.lost, le.stoppedAt = cause, now

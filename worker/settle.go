@@ -19,10 +19,12 @@ const (
 	cancel
 	release
 	await
+	suspend
+	told // there is nothing left to tell
 )
 
 func (a action) String() string {
-	return [...]string{"complete", "fail", "delay", "cancel", "release", "wait for children"}[a]
+	return [...]string{"complete", "fail", "delay", "cancel", "release", "wait for children", "suspend", "nothing"}[a]
 }
 
 // outcome is what the engine is to be told of a task.
@@ -32,7 +34,9 @@ type outcome struct {
 	reason   string                     // of fail and cancel
 	category flowfabric.FailureCategory // of fail
 	delay    time.Duration              // of delay
+	until    flowfabric.Timestamp       // of delay, instead; 0 if it is not known
 	children *children                  // of await
+	suspend  *flowfabric.Suspend        // of suspend
 }
 
 // Pauses between reports that did not get through.
@@ -41,32 +45,39 @@ const (
 	longestReportPause = 5 * time.Second
 )
 
-// settle tells the engine what became of a task and lets go of it. The report is repeated while the lease lasts; the
-// calls are idempotent.
+// settle tells the engine what became of a task, unless it has been told, and lets go of it.
 func (s *session) settle(t *Task, o outcome) {
 	defer s.leases.remove(t)
+	if o.action != told {
+		s.tell(t, o)
+	}
+}
+
+// tell tells the engine what became of a task. The report is repeated while the lease lasts; the calls are idempotent. It
+// reports whether the handler is to run again: what the task was to wait for has come.
+func (s *session) tell(t *Task, o outcome) (again bool) {
 	ctx, stop, lost := s.leases.enter(s.base, t, settling)
 	defer stop(nil)
 	if lost != nil {
-		return // it was logged when it was found
+		return false // it was logged when it was found
 	}
 	if p := s.leases.takeReport(t); p != nil {
 		s.sendReport(ctx, t, *p)
 	}
 	for pause := firstReportPause; ; pause = min(2*pause, longestReportPause) {
-		err := s.send(ctx, t, o)
+		again, err := s.send(ctx, t, o)
 		switch loss := lossOf(err); {
 		case err == nil:
-			return
+			return again
 		case loss != nil:
 			s.logLoss(ctx, t, loss)
-			return
-		case (refused(err) || o.action == await && !mayRepeat(err)) && o.action != fail:
+			return false
+		case (refused(err) || waits(o.action) && !mayRepeat(err)) && o.action != fail:
 			o = outcome{action: fail, category: flowfabric.FailurePermanent, reason: fmt.Sprintf("%s: %v", o.action, err)}
 			continue
 		case !mayRepeat(err):
 			s.log.ErrorContext(ctx, "the engine refused a report; the lease will run out", s.about(t, o, err)...)
-			return
+			return false
 		}
 		if ctx.Err() == nil {
 			s.log.WarnContext(ctx, "a report did not get through; it will be repeated", s.about(t, o, err)...)
@@ -75,13 +86,33 @@ func (s *session) settle(t *Task, o outcome) {
 			if errors.Is(context.Cause(ctx), ErrShutdown) { // a lost lease was logged when it was found
 				s.log.WarnContext(ctx, "a report was given up", s.about(t, o, err)...)
 			}
-			return
+			return false
 		}
 	}
 }
 
-// send makes the call that tells the outcome.
-func (s *session) send(ctx context.Context, t *Task, o outcome) (err error) {
+// waits reports whether an outcome is a wait, which the engine may refuse for the state of what is waited for.
+func waits(a action) bool { return a == await || a == suspend }
+
+// send makes the call that tells the outcome. again: the handler is to run again.
+func (s *session) send(ctx context.Context, t *Task, o outcome) (again bool, err error) {
+	if o.action == suspend {
+		return s.park(ctx, *o.suspend)
+	}
+	return false, s.end(ctx, t, o)
+}
+
+// park parks an execution. If what it waits for has come, or can come no more, the handler is to see to it at once.
+func (s *session) park(ctx context.Context, cmd flowfabric.Suspend) (again bool, err error) {
+	res, err := s.svc.Suspend(ctx, cmd)
+	if errors.Is(err, flowfabric.ErrWaitpointNotPending) {
+		return true, nil
+	}
+	return res.AlreadySatisfied, err
+}
+
+// end makes the call that ends the lease of a task.
+func (s *session) end(ctx context.Context, t *Task, o outcome) (err error) {
 	id, fence := t.ID(), t.Fence()
 	switch o.action {
 	case complete:
@@ -106,11 +137,15 @@ func (s *session) send(ctx context.Context, t *Task, o outcome) (err error) {
 			ExecutionID: id, Fence: fence, Children: o.children.nodes, Policy: o.children.policy,
 		})
 	case delay:
+		if o.until != 0 {
+			_, err = s.svc.Delay(ctx, flowfabric.Delay{ExecutionID: id, Fence: fence, Until: o.until})
+			return err
+		}
 		if o.delay > 0 {
 			_, err = s.svc.Delay(ctx, flowfabric.Delay{ExecutionID: id, Fence: fence, For: o.delay})
 			return err
 		}
-	case release:
+	default: // release
 	}
 	return s.svc.Release(ctx, flowfabric.Release{ExecutionID: id, Fence: fence})
 }
@@ -125,6 +160,13 @@ func (s *session) sendReport(ctx context.Context, t *Task, p flowfabric.Progress
 
 func (s *session) about(t *Task, o outcome, err error) []any {
 	return []any{"execution_id", t.ID(), "kind", t.Kind(), "report", o.action.String(), "error", err}
+}
+
+// loseLease ends a task of whose lease a call of its handler has heard that it is gone.
+func (s *session) loseLease(ctx context.Context, t *Task, loss error) {
+	if s.leases.lose(t, loss) {
+		s.logLoss(ctx, t, loss)
+	}
 }
 
 // logLoss says once that a lease is gone.

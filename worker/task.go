@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"github.com/flowfabric/flowfabric"
 )
@@ -12,11 +14,12 @@ import (
 // used after the handler has returned. Slices and maps it returns are shared and must not be changed.
 type Task struct {
 	claimed        flowfabric.Claimed
-	svc            flowfabric.Service
+	claimedAt      time.Time // by the worker's clock: when the claim was answered
+	session        *session
 	resultEncoding string
-	leases         *leases
+	steps          atomic.Pointer[memos] // nil until the first step
 
-	// Guarded by leases.mu.
+	// Guarded by session.leases.mu.
 	lease    lease
 	progress report
 }
@@ -56,12 +59,15 @@ func (t *Task) Attempt() int { return t.claimed.Fence.AttemptIndex }
 // AttemptType says why the attempt was made.
 func (t *Task) AttemptType() flowfabric.AttemptType { return t.claimed.AttemptType }
 
-// Resumed says that the attempt had begun before, here or elsewhere, and continues: after a [Delay], a drain or a
-// revocation.
+// Resumed says that the attempt had begun before, here or elsewhere, and continues: after a [Delay], a [Sleep], a
+// [WaitSignal], a drain or a revocation.
 func (t *Task) Resumed() bool { return t.claimed.Resumed }
 
 // RetryCount returns how many attempts failed before this one.
 func (t *Task) RetryCount() int { return t.claimed.RetryCount }
+
+// ReplayCount returns how often the execution was replayed.
+func (t *Task) ReplayCount() int { return t.claimed.ReplayCount }
 
 // Fence returns the proof of the lease, for calls to the engine on the task's behalf.
 func (t *Task) Fence() flowfabric.Fence { return t.claimed.Fence }
@@ -71,8 +77,8 @@ func (t *Task) CreatedAt() flowfabric.Timestamp { return t.claimed.CreatedAt }
 
 // LeaseExpiresAt returns when the lease runs out unless it is renewed again, by the storage clock.
 func (t *Task) LeaseExpiresAt() flowfabric.Timestamp {
-	t.leases.mu.Lock()
-	defer t.leases.mu.Unlock()
+	t.session.leases.mu.Lock()
+	defer t.session.leases.mu.Unlock()
 	return t.lease.expiresAt
 }
 
@@ -82,7 +88,7 @@ func (t *Task) LeaseExpiresAt() flowfabric.Timestamp {
 func (t *Task) Progress(percent int, message string) {
 	percent = min(max(percent, 0), 100)
 	message = clip(message, flowfabric.MaxReasonBytes)
-	t.leases.report(t, flowfabric.Progress{Percent: &percent, Message: &message})
+	t.session.leases.report(t, flowfabric.Progress{Percent: &percent, Message: &message})
 }
 
 // Heartbeat reports details, anything JSON can hold, in the way of Progress. It fails, and reports nothing, when details
@@ -95,6 +101,6 @@ func (t *Task) Heartbeat(details any) error {
 	if len(encoded) > flowfabric.MaxProgressDetailBytes {
 		return fmt.Errorf("heartbeat details have %d bytes; at most %d are allowed", len(encoded), flowfabric.MaxProgressDetailBytes)
 	}
-	t.leases.report(t, flowfabric.Progress{Details: encoded})
+	t.session.leases.report(t, flowfabric.Progress{Details: encoded})
 	return nil
 }

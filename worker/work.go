@@ -32,10 +32,12 @@ func (s *session) start(t *Task) {
 	}
 }
 
-// work runs the handler of a task in a slot, hands the slot on and stays to see the result acknowledged.
+// work runs the handler of a task in a slot, hands the slot on and stays to see the result acknowledged. A handler that waits
+// for signals which have come already runs again at once.
 func (s *session) work(t *Task) {
 	began := s.clock.Now()
-	o := outcome{action: fail, category: flowfabric.FailureTransient, reason: "the handler ended its goroutine"}
+	exited := outcome{action: fail, category: flowfabric.FailureTransient, reason: "the handler ended its goroutine"}
+	o := exited
 	defer func() { // deferred, so that a handler that calls runtime.Goexit does not keep its slot
 		s.unacked <- struct{}{}
 		if next := s.queue.next(s.clock.Now().Sub(began)); next != nil {
@@ -44,11 +46,27 @@ func (s *session) work(t *Task) {
 		s.settle(t, o)
 		<-s.unacked
 	}()
+	for {
+		if o = s.runOnce(t); o.action != suspend {
+			return
+		}
+		if !s.tell(t, o) {
+			o = outcome{action: told}
+			return
+		}
+		t.again()
+		o = exited
+	}
+}
+
+// runOnce runs the handler of a task, unless its lease is lost.
+func (s *session) runOnce(t *Task) outcome {
 	ctx, stop, lost := s.leases.enter(context.WithValue(s.base, taskKey{}, t), t, running)
 	defer stop(nil)
-	if lost == nil {
-		o = s.handle(ctx, t)
+	if lost != nil {
+		return outcome{action: told}
 	}
+	return s.handle(ctx, t)
 }
 
 // handle runs the handler and says what follows from how it ended.
@@ -79,20 +97,20 @@ func outcomeOf(ctx context.Context, result []byte, err error) outcome {
 		later *delayed
 		kids  *children
 		end   *cancelled
-		f     *failure
+		wait  *parked
 	)
 	switch {
 	case errors.As(err, &later):
-		return outcome{action: delay, delay: later.d}
+		return outcome{action: delay, delay: later.d, until: later.until}
+	case errors.As(err, &wait):
+		return outcome{action: suspend, suspend: &wait.suspend}
 	case errors.As(err, &kids):
 		return outcome{action: await, children: kids}
 	case errors.As(err, &end):
 		return outcome{action: cancel, reason: end.reason}
 	case errors.Is(context.Cause(ctx), ErrShutdown) && (errors.Is(err, context.Canceled) || errors.Is(err, ErrShutdown)):
 		return outcome{action: release}
-	case errors.As(err, &f) && f.category != "":
-		return outcome{action: fail, category: f.category, reason: err.Error()}
 	default:
-		return outcome{action: fail, category: flowfabric.FailureTransient, reason: err.Error()}
+		return outcome{action: fail, category: categoryOf(err), reason: err.Error()}
 	}
 }

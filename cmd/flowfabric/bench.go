@@ -53,6 +53,8 @@ Scenarios:
   quorum      of --bulk siblings one succeeds: until the others are cancelled
   cancel      a flow of --bulk members, half of them running: until all have ended
   wide        submit flows of --bulk nodes with two edges each
+  signal      suspend, signal, claim again: percentiles of all three together
+  steps       handlers of --bulk durable steps, one after the other, in --workers slots
 Several may be named with commas, or all.
 
 ` + exitCodes,

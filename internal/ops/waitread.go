@@ -3,7 +3,6 @@ package ops
 import (
 	"cmp"
 	"context"
-	"slices"
 
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/waitpoint"
@@ -115,7 +114,7 @@ func (r Rules) ResumeSignals(ctx context.Context, st store.Store, id ff.Executio
 	return told, named("resume signals", err)
 }
 
-// signalsOf reads signals, in order of acceptance, then of id (FIX-S4).
+// signalsOf reads signals, in the order of the references, which is that of their acceptance (FIX-S4).
 func signalsOf(ctx context.Context, st store.Store, id ff.ExecutionID, refs []record.SignalRef) ([]ff.SignalSnapshot, error) {
 	if len(refs) == 0 {
 		return nil, nil
@@ -138,9 +137,6 @@ func signalsOf(ctx context.Context, st store.Store, id ff.ExecutionID, refs []re
 			})
 		}
 	}
-	slices.SortFunc(list, func(x, y ff.SignalSnapshot) int {
-		return cmp.Or(cmp.Compare(x.AcceptedAt, y.AcceptedAt), cmp.Compare(x.SignalID.String(), y.SignalID.String()))
-	})
 	return list, nil
 }
 

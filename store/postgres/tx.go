@@ -55,6 +55,30 @@ func CompleteSQLTx(ctx context.Context, tx *sql.Tx, opts TxOptions, cmd flowfabr
 	return completeIn(ctx, sqlHost{tx}, opts, cmd)
 }
 
+// RecordStepTx remembers a step in the caller's transaction, so that what the step did to the caller's own rows and the
+// memo are committed together or not at all. It is fenced like [flowfabric.Steps].RecordStep: the execution cannot change
+// hands until the transaction ends, so keep that short. If the step is remembered already, that is told, and the caller
+// must roll back what it did. What SubmitTx says of savepoints holds here, too.
+func RecordStepTx(ctx context.Context, tx pgx.Tx, opts TxOptions, cmd flowfabric.RecordStep) (flowfabric.StepMemo, error) {
+	return recordIn(ctx, pgxHost{tx}, opts, cmd)
+}
+
+// RecordStepSQLTx is [RecordStepTx] in a transaction of database/sql, as with [SubmitSQLTx].
+func RecordStepSQLTx(ctx context.Context, tx *sql.Tx, opts TxOptions, cmd flowfabric.RecordStep) (flowfabric.StepMemo, error) {
+	return recordIn(ctx, sqlHost{tx}, opts, cmd)
+}
+
+func recordIn(ctx context.Context, h host, opts TxOptions, cmd flowfabric.RecordStep) (memo flowfabric.StepMemo, err error) {
+	op, err := opts.rules().RecordStep(cmd, &memo)
+	if err != nil {
+		return flowfabric.StepMemo{}, err
+	}
+	if err := doIn(ctx, h, op); err != nil {
+		return flowfabric.StepMemo{}, err
+	}
+	return memo, nil
+}
+
 func submitIn(ctx context.Context, h host, opts TxOptions, cmds []flowfabric.Submit) ([]flowfabric.SubmitResult, error) {
 	if len(cmds) == 0 {
 		return nil, nil

@@ -68,6 +68,21 @@ func CompleteTx(ctx context.Context, conn *driver.Conn, opts TxOptions, cmd flow
 	return doIn(ctx, conn, opts, op)
 }
 
+// RecordStepTx remembers a step in the transaction that is open on the caller's connection, so that what the step did to
+// the caller's own rows and the memo are committed together or not at all. It is fenced like
+// [flowfabric.Steps].RecordStep. If the step is remembered already, that is told, and the caller must roll back what it did.
+// What SubmitTx says of transactions holds here, too.
+func RecordStepTx(ctx context.Context, conn *driver.Conn, opts TxOptions, cmd flowfabric.RecordStep) (memo flowfabric.StepMemo, err error) {
+	op, err := opts.rules().RecordStep(cmd, &memo)
+	if err != nil {
+		return flowfabric.StepMemo{}, err
+	}
+	if err := doIn(ctx, conn, opts, op); err != nil {
+		return flowfabric.StepMemo{}, err
+	}
+	return memo, nil
+}
+
 // doIn runs an operation in a caller's transaction. A refusal writes nothing, not even what time has done to the
 // execution: an engine will find that out again.
 func doIn(ctx context.Context, db *driver.Conn, opts TxOptions, op *ops.Op) error {

@@ -11,7 +11,8 @@ import (
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
-// Audit checks every invariant of chapter 10, section 7, and of the flows of chapter 20, that a store at rest can show, over everything in it, and fails
+// Audit checks every invariant of chapter 10, section 7, of the flows of chapter 20 and of the suspensions of chapter 40, that a
+// store at rest can show, over everything in it, and fails
 // t with each violation. Run it after each test that worked through the engine; executions written by hand have no
 // history, and it complains of them.
 func Audit(t testing.TB, d *store.Dump) {
@@ -47,6 +48,7 @@ func Violations(d *store.Dump) []string {
 	a.routes(d)
 	a.flows(d)
 	a.edges(d)
+	a.waits(d)
 	return append(a.found, indexViolations(d)...)
 }
 

@@ -12,7 +12,7 @@ import (
 // sections 2.2, 2.4 and 2.5). It is written out here, and not taken from the rules: an oracle must not share the code it
 // judges. PENDING stands for each of pendingStates.
 //
-// Three things were decided differently from the chapter: an edge may be added to an execution that is to be retried, which
+// Row 13 has the reasons that chapter 40, section 1.3, adds. Three things were decided differently from the chapter: an edge may be added to an execution that is to be retried, which
 // then waits for its upstream (row 20), an execution cancelled by operator control is in phase cancelled
 // (rows 17 and 18), and one whose lease ran out (row 5) waits in the ready index for its reclaim.
 const legalVectors = `
@@ -33,6 +33,9 @@ const legalVectors = `
 13 suspended unowned                   not_applicable          waiting_for_approval       none      attempt_interrupted      suspended
 13 suspended unowned                   not_applicable          waiting_for_callback       none      attempt_interrupted      suspended
 13 suspended unowned                   not_applicable          waiting_for_tool_result    none      attempt_interrupted      suspended
+13 suspended unowned                   not_applicable          paused_by_operator         none      attempt_interrupted      suspended
+13 suspended unowned                   not_applicable          paused_by_policy           none      attempt_interrupted      suspended
+13 suspended unowned                   not_applicable          waiting_for_budget         none      attempt_interrupted      suspended
 14 runnable  unowned                   blocked_by_budget       waiting_for_budget         none      PENDING                  rate_limited
 14 runnable  unowned                   blocked_by_quota        waiting_for_quota          none      PENDING                  rate_limited
 14 runnable  unowned                   blocked_by_route        waiting_for_capable_worker none      PENDING                  waiting
