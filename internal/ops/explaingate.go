@@ -81,10 +81,15 @@ func (f *facts) suspensionGate() (ff.Gate, bool) {
 		return ff.Gate{}, false
 	}
 	what := strings.TrimPrefix(string(f.e.State.BlockingReason), "waiting_for_")
-	return ff.Gate{
-		Code: ff.GateSuspended, State: ff.GateClosed, Reason: f.e.State.BlockingReason, Since: f.e.LastTransitionAt,
-		Detail: described("it is suspended, waiting for a "+strings.ReplaceAll(what, "_", " "), f.e.BlockingDetail), Release: "what it waits for",
-	}, true
+	g := ff.Gate{
+		Code: ff.GateSuspended, State: ff.GateClosed, Reason: f.e.State.BlockingReason, Since: f.e.LastTransitionAt, At: f.e.SuspendedUntil,
+		Detail:  described("it is suspended, waiting for a "+strings.ReplaceAll(what, "_", " "), f.e.BlockingDetail),
+		Release: "what it waits for, or an operator's resume",
+	}
+	if g.At != 0 {
+		g.Release += "; when its deadline comes: " + string(f.e.SuspensionTimeout)
+	}
+	return g, true
 }
 
 // described adds a detail that was recorded to a sentence.
