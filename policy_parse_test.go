@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestParsePolicy_ReadsTheWireForm(t *testing.T) {
@@ -51,9 +52,12 @@ func TestW22_ParsePolicyRefusesWhatItWouldNotHonour(t *testing.T) {
 		`{"budget_ids":[]}`:                                                            "budget_ids",
 		`{"Retry_Policy":{}}`:                                                          "Retry_Policy",
 		`{"fallback_policy":{"tiers":[]}}`:                                             "fallback_policy",
-		`{"suspension_policy":{}}`:                                                     "suspension_policy",
+		`{"suspension_policy":{"default_timeout_ms":-1}}`:                              "suspension_policy.default_timeout_ms",
+		`{"suspension_policy":{"timeout_behavior":"explode"}}`:                         "suspension_policy.timeout_behavior",
+		`{"suspension_policy":{"resume":1}}`:                                           "suspension_policy.resume",
 		`{"stream_policy":{}}`:                                                         "stream_policy",
-		`{"max_signals_per_execution":1}`:                                              "max_signals_per_execution",
+		`{"max_signals_per_execution":0}`:                                              "max_signals_per_execution",
+		`{"max_signals_per_execution":10001}`:                                          "max_signals_per_execution",
 		`{"timeout_policy":{"max_reclaim_count":3}}`:                                   "timeout_policy.max_reclaim_count",
 		`{"routing_requirements":{"preferred_locality":"here"}}`:                       "routing_requirements.preferred_locality",
 		`{"routing_requirements":{"isolation_level":"none"}}`:                          "routing_requirements.isolation_level",
@@ -166,4 +170,21 @@ func FuzzParsePolicy(f *testing.F) {
 			t.Fatalf("%+v goes over the wire as %s and comes back as %+v, %v", p, wire, again, err)
 		}
 	})
+}
+
+func TestParsePolicy_Suspension(t *testing.T) {
+	p, err := ParsePolicy([]byte(`{"suspension_policy":{"default_timeout_ms":5000,"timeout_behavior":"escalate"},"max_signals_per_execution":10000}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if span, behavior := p.SuspensionTimeout(); span != 5*time.Second || behavior != "escalate" || p.MaxSignalsOrDefault() != 10000 {
+		t.Errorf("%s, %s, %d signals", span, behavior, p.MaxSignalsOrDefault())
+	}
+	var none *Policy
+	if span, behavior := none.SuspensionTimeout(); span != 0 || behavior != "fail" || none.MaxSignalsOrDefault() != 10000 {
+		t.Errorf("of no policy: %s, %s, %d signals", span, behavior, none.MaxSignalsOrDefault())
+	}
+	if p, err := ParsePolicy([]byte(`{"suspension_policy":{}}`)); p != nil || err != nil {
+		t.Errorf("of an empty one: %+v, %v", p, err)
+	}
 }
