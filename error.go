@@ -85,7 +85,6 @@ const (
 	CodeMissingToken            Code = "missing_token"
 	CodeTokenExpired            Code = "token_expired"
 	CodeSecretNotInitialized    Code = "hmac_secret_not_initialized"
-	CodeInvalidWaitpoint        Code = "invalid_waitpoint_for_execution"
 	CodeUsePendingWithExtras    Code = "use_pending_with_extras_unsupported"
 	CodeSignalLimitExceeded     Code = "signal_limit_exceeded"
 	CodeExecutionNotSuspended   Code = "execution_not_suspended"
@@ -157,7 +156,6 @@ var codes = map[Code]CodeInfo{
 	CodeMissingToken:            {FamilyValidation, ClassTerminal, http.StatusBadRequest},
 	CodeTokenExpired:            {FamilyValidation, ClassTerminal, http.StatusBadRequest},
 	CodeSecretNotInitialized:    {FamilyUnavailable, ClassRetryable, http.StatusServiceUnavailable},
-	CodeInvalidWaitpoint:        {FamilyValidation, ClassTerminal, http.StatusBadRequest},
 	CodeUsePendingWithExtras:    {FamilyValidation, ClassTerminal, http.StatusBadRequest},
 	CodeSignalLimitExceeded:     {FamilyValidation, ClassTerminal, http.StatusBadRequest},
 	CodeExecutionNotSuspended:   {FamilyState, ClassInformational, http.StatusConflict},
@@ -276,7 +274,6 @@ var (
 	ErrMissingToken            = &Error{Code: CodeMissingToken}
 	ErrTokenExpired            = &Error{Code: CodeTokenExpired}
 	ErrSecretNotInitialized    = &Error{Code: CodeSecretNotInitialized}
-	ErrInvalidWaitpoint        = &Error{Code: CodeInvalidWaitpoint}
 	ErrUsePendingWithExtras    = &Error{Code: CodeUsePendingWithExtras}
 	ErrSignalLimitExceeded     = &Error{Code: CodeSignalLimitExceeded}
 	ErrExecutionNotSuspended   = &Error{Code: CodeExecutionNotSuspended}

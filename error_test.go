@@ -45,7 +45,6 @@ func TestCodes_Table(t *testing.T) {
 		{ErrInvalidToken, FamilyValidation, ClassTerminal, 400},
 		{ErrMissingToken, FamilyValidation, ClassTerminal, 400},
 		{ErrTokenExpired, FamilyValidation, ClassTerminal, 400},
-		{ErrInvalidWaitpoint, FamilyValidation, ClassTerminal, 400},
 		{ErrSignalLimitExceeded, FamilyValidation, ClassTerminal, 400},
 		{ErrWaitpointNotFound, FamilyContention, ClassRetryable, 409},
 		{ErrExecutionNotSuspended, FamilyState, ClassInformational, 409},

@@ -228,7 +228,7 @@ type Suspensions interface {
 	// Suspend gives the lease back until the condition is satisfied, the deadline comes or an operator resumes. It checks the
 	// fence like the calls of [Workers]. Signals that wait on a pending waitpoint count; if they satisfy the condition, the
 	// lease stays. It also fails with [ErrInvalidInput], [ErrWaitpointNotFound], [ErrWaitpointNotPending],
-	// [ErrPendingWaitpointExpired], [ErrInvalidWaitpoint], [ErrUsePendingWithExtras], [ErrWaitpointAlreadyExists],
+	// [ErrPendingWaitpointExpired], [ErrUsePendingWithExtras], [ErrWaitpointAlreadyExists],
 	// [ErrAlreadySuspended] and [ErrIdempotencyConflict]. What fails changes nothing. Idempotent by its key only.
 	Suspend(ctx context.Context, cmd Suspend) (Suspended, error)
 	// CreateWaitpoint makes a waitpoint for a later Suspend, under the same fence. It fails with [ErrWaitpointAlreadyExists]

@@ -50,7 +50,7 @@ func (r *keyring) signing(ctx context.Context) (handle.Key, error) {
 		return handle.Key{}, err
 	}
 	if k.active == nil {
-		return handle.Key{}, &flowfabric.Error{Code: flowfabric.CodeUnavailable, Detail: "no signing secret is active; make a new one"}
+		return handle.Key{}, &flowfabric.Error{Code: flowfabric.CodeSecretNotInitialized, Detail: "no signing secret is active; make a new one"}
 	}
 	return handle.Key{Kid: k.active.Kid, Secret: k.active.Secret}, nil
 }
