@@ -43,6 +43,8 @@ type StepMemo struct {
 	Epoch        uint64 // under which lease
 	RecordedAt   Timestamp
 	Until        Timestamp // RecordedAt and RecordStep.For; 0 if that was 0
+	// Repeated, in an answer of RecordStep: it was remembered before, and this is what.
+	Repeated bool
 }
 
 // ListSteps asks for the steps of an execution that count, by name and key.

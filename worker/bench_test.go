@@ -46,8 +46,40 @@ func (s *instant) RegisterWorker(context.Context, ff.RegisterWorker) (ff.Registe
 	return ff.RegisterResult{}, nil
 }
 
+func (s *instant) HeartbeatWorker(context.Context, ff.HeartbeatWorker) (ff.HeartbeatResult, error) {
+	return ff.HeartbeatResult{Registered: true}, nil
+}
+
 func (s *instant) MarkWorkerDead(context.Context, ff.MarkWorkerDead) (ff.MarkDeadResult, error) {
 	return ff.MarkDeadResult{}, nil
+}
+
+func (s *instant) RecordStep(_ context.Context, cmd ff.RecordStep) (ff.StepMemo, error) {
+	return ff.StepMemo{Name: cmd.Name, Key: cmd.Key, Position: cmd.Position, Result: cmd.Result, Encoding: cmd.Encoding}, nil
+}
+
+// The cost of the worker itself, per step, of a hundred in a task.
+func BenchmarkStep(b *testing.B) {
+	const steps = 100
+	ctx, stop := context.WithCancel(b.Context())
+	svc := &instant{stop: stop, task: task(1, "send", `{}`)}
+	tasks := int64((b.N + steps - 1) / steps)
+	svc.left.Store(tasks)
+	svc.unacked.Store(tasks)
+	w := worker.New(svc, config())
+	worker.Handle(w, "send", func(ctx context.Context, _ *worker.Task, _ struct{}) (struct{}, error) {
+		for range steps {
+			if _, err := worker.Step(ctx, "step", func(context.Context) (receipt, error) { return receipt{Sent: 1}, nil }); err != nil {
+				return struct{}{}, err
+			}
+		}
+		return struct{}{}, nil
+	})
+	b.ReportAllocs()
+	b.ResetTimer()
+	if err := w.Run(ctx); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // The cost of the worker itself, per task: claimed, run, completed.

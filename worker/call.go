@@ -23,8 +23,8 @@ type call struct {
 	id    stepID
 }
 
-// stepKey is the key of a context inside a step; its value is what [StepKey] returns.
-type stepKey struct{}
+// insideStep is the key of a context inside a step; its value is the call.
+type insideStep struct{}
 
 // begin checks a call. A key of nil is the number of the call with that name in this run.
 func begin(ctx context.Context, name string, key *string) (call, error) {
@@ -32,7 +32,7 @@ func begin(ctx context.Context, name string, key *string) (call, error) {
 	switch {
 	case !ok:
 		return call{}, Permanent(fmt.Errorf("step %q: %w", name, ErrNoTask))
-	case ctx.Value(stepKey{}) != nil:
+	case ctx.Value(insideStep{}) != nil:
 		return call{}, Permanent(fmt.Errorf("step %q: %w", name, ErrNestedStep))
 	}
 	if err := flowfabric.ValidateName("step name", name); err != nil {
@@ -65,12 +65,11 @@ func (c call) record() flowfabric.RecordStep {
 // StepKey returns a text that names the step ctx is inside of to the outside world, as an idempotency key: the same in every
 // run of this step of this execution, until it is replayed. It is 32 characters of 0-9 and a-f. Outside of a step: "".
 func StepKey(ctx context.Context) string {
-	key, _ := ctx.Value(stepKey{}).(string)
-	return key
-}
-
-func (id stepID) outsideKey(t *Task) string {
-	sum := id.derive("ff-step-1", t)
+	c, ok := ctx.Value(insideStep{}).(call)
+	if !ok {
+		return ""
+	}
+	sum := c.id.derive("ff-step-1", c.memos.task)
 	return hex.EncodeToString(sum[:])
 }
 
@@ -89,8 +88,14 @@ func (id stepID) derive(purpose string, t *Task) [16]byte {
 }
 
 // insist makes an idempotent call of the engine that a handler waits for, again while it does not get through. It ends with
-// ctx; an answer that the lease is gone ends the handler's context.
-func insist[R any](ctx context.Context, t *Task, what string, ask func(ctx context.Context) (R, error)) (R, error) {
+// ctx; an answer that the lease is gone ends the handler's context. Errors say what was tried, and the name of it if it has one.
+func insist[R any](ctx context.Context, t *Task, what, name string, ask func(ctx context.Context) (R, error)) (R, error) {
+	tried := func(err error) error {
+		if name == "" {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		return fmt.Errorf("%s %q: %w", what, name, err)
+	}
 	for pause := firstReportPause; ; pause = min(2*pause, longestReportPause) {
 		answer, err := ask(ctx)
 		if err == nil {
@@ -100,18 +105,18 @@ func insist[R any](ctx context.Context, t *Task, what string, ask func(ctx conte
 		switch {
 		case loss != nil:
 			t.session.loseLease(ctx, t, loss)
-			return answer, fmt.Errorf("%s: %w", what, loss)
+			return answer, tried(loss)
 		case refused(err):
-			return answer, Permanent(fmt.Errorf("%s: %w", what, err))
+			return answer, Permanent(tried(err))
 		case !mayRepeat(err):
-			return answer, fmt.Errorf("%s: %w", what, err)
+			return answer, tried(err)
 		}
 		if ctx.Err() == nil {
 			t.session.log.WarnContext(ctx, "a call of a step did not get through; it will be repeated",
-				"execution_id", t.ID(), "kind", t.Kind(), "call", what, "error", err)
+				"execution_id", t.ID(), "kind", t.Kind(), "error", tried(err))
 		}
 		if !loop.Sleep(ctx, t.session.clock, loop.Jitter(pause), nil) {
-			return answer, fmt.Errorf("%s: %w", what, context.Cause(ctx))
+			return answer, tried(context.Cause(ctx))
 		}
 	}
 }

@@ -30,10 +30,42 @@
 //	Permanent(err)                 it fails, without a retry
 //	FailWith(category, err)        the attempt fails; the retry policy decides by category
 //	Delay(d)                       the same attempt continues after d
+//	what Sleep, WaitSignal gave    likewise, when it is time, or when the signal has come
+//	AwaitChildren(…)               likewise, when the children have ended
 //	Cancel(reason)                 it is cancelled
 //	ctx.Err() after a shutdown     the same attempt continues on another worker
 //	any other error                the attempt fails as transient; the retry policy decides
 //	a panic                        likewise, as "panic", with the stack in the reason
+//
+// # Durable steps
+//
+// A handler that does several things can do each of them as a [Step]. What a step came to is recorded, and when the handler
+// runs again, from its beginning, after a crash, a wait or a retry, the steps that are done return at once:
+//
+//	worker.Handle(w, "deploy", func(ctx context.Context, t *worker.Task, in Release) (Receipt, error) {
+//		build, err := worker.Step(ctx, "build", func(ctx context.Context) (Build, error) { return ci.Build(ctx, in) })
+//		if err != nil {
+//			return Receipt{}, err
+//		}
+//		if _, err := worker.WaitSignal[Decision](ctx, "approval", worker.Within(72*time.Hour), worker.Announce(mail)); err != nil {
+//			return Receipt{}, err
+//		}
+//		return worker.Step(ctx, "roll out", func(ctx context.Context) (Receipt, error) { return fleet.RollOut(ctx, build) })
+//	})
+//
+// A step is known by its name and by a [Key]: by default the number of the call with that name in the run, "#1" for the first.
+// Nothing else is asked of a handler. What happens between steps happens in every run; a step with a new name is simply done;
+// one that is not called any more is forgotten. A step that runs when its worker dies is done again: that is at least once,
+// and [StepKey] gives a key by which the outside world can recognize it. It is recorded exactly once, under the lease, so a
+// worker that has lost its lease records nothing.
+//
+// [Sleep] and [WaitSignal] hold no slot and no lease, whether for seconds or for months. They end the run by an error that
+// matches [ErrParked], and the handler runs again when there is something to do. So return errors; do not undo things for one
+// that is ErrParked. [Map] makes a step of each element of a list, several at once if told.
+//
+// Each step costs one commit, which it shares with what else the engine commits at the moment, and no read before the first
+// retry or resume. One read then brings all memos; results of up to 16 MiB in all are kept while the handler runs, others
+// read when they are asked for. A replay keeps memos as [flowfabric.StepRetention] says.
 //
 // # Leases
 //

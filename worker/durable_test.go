@@ -119,13 +119,16 @@ func durablyWith(t *testing.T, cfg worker.Config, policy *ff.Policy, handler fun
 			t.Fatal(err)
 		}
 		defer func() {
-			if err := eng.Close(context.Background()); err != nil { //nolint:usetesting // it is closed when the test is over
+			if err := eng.Close(context.Background()); err != nil {
 				t.Error(err)
 			}
 		}()
 		b := &bed{T: t, tap: &tap{Engine: eng}}
 		w := worker.New(b.tap, cfg)
-		worker.Handle(w, "send", func(ctx context.Context, t *worker.Task, _ struct{}) (any, error) { return handler(ctx, t) })
+		worker.Handle(w, "send", func(ctx context.Context, t *worker.Task, _ struct{}) (any, error) {
+			b.heard() // after what the test has read: see pass
+			return handler(ctx, t)
+		})
 		r := start(w)
 		defer r.stopClean(t) // before the engine is closed, and if the test fails
 		res, err := eng.Submit(t.Context(), ff.Submit{Lane: "mail", Kind: "send", Policy: policy})
@@ -136,6 +139,12 @@ func durablyWith(t *testing.T, cfg worker.Config, policy *ff.Policy, handler fun
 		synctest.Wait()
 		look(b)
 	})
+}
+
+// pass lets time go by until everything rests. Handlers that begin meanwhile may write what the test has read.
+func (b *bed) pass(d time.Duration) {
+	b.heard()
+	pass(d)
 }
 
 // result wants the execution to have completed and returns its result.
@@ -205,5 +214,5 @@ func (b *bed) replay(keep ff.StepRetention) {
 	if _, err := b.Replay(b.Context(), ff.Replay{ExecutionID: b.id, Steps: keep}); err != nil {
 		b.Fatal(err)
 	}
-	pass(time.Second)
+	b.pass(time.Second)
 }

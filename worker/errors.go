@@ -56,7 +56,8 @@ func (e *delayed) Error() string { return fmt.Sprintf("delayed for %s", e.d) }
 func (e *delayed) Is(target error) bool { return e.until != 0 && target == ErrParked }
 
 // Delay makes the error by which a handler ends its run without ending the attempt: after d the execution is claimable
-// again, and the same attempt continues. It uses up no retry. With d ≤ 0 that is at once.
+// again, and the same attempt continues. It uses up no retry. With d ≤ 0 that is at once. To wait in the midst of a handler,
+// see [Sleep].
 func Delay(d time.Duration) error { return &delayed{d: d} }
 
 type cancelled struct{ reason string }
@@ -91,7 +92,8 @@ func lossOf(err error) error {
 			e.Attrs["lifecycle_phase"] == string(flowfabric.PhaseCancelled) {
 			return fmt.Errorf("%w: %w", ErrCancelled, err)
 		}
-	case flowfabric.CodeStaleLease, flowfabric.CodeLeaseExpired, flowfabric.CodeLeaseRevoked, flowfabric.CodeExecutionNotFound:
+	case flowfabric.CodeStaleLease, flowfabric.CodeLeaseExpired, flowfabric.CodeLeaseRevoked, flowfabric.CodeExecutionNotFound,
+		flowfabric.CodeAlreadySuspended: // under this very lease, which that has ended
 	default:
 		return nil
 	}

@@ -54,7 +54,9 @@ func TestOutput_ReadsNodesOfTheFlow(t *testing.T) {
 			node("failed"):  {Outcome: ff.OutcomeFailed, FailureReason: "no"},
 			node("running"): {Outcome: ff.OutcomeNone},
 		}
-		w := worker.New(f, config())
+		cfg := config()
+		cfg.Concurrency = 1 // both write to errs
+		w := worker.New(f, cfg)
 		worker.Handle(w, "send", func(ctx context.Context, t *worker.Task, _ struct{}) (struct{}, error) {
 			got, errs["good"] = worker.Output[mail](ctx, t, "good")
 			for _, name := range []string{"odd", "failed", "running", "absent"} {

@@ -29,7 +29,7 @@ func TestMap_KeepsTheOrderAndTheBound(t *testing.T) {
 			}
 			return out, err
 		}, func(b *bed) {
-			pass(time.Minute)
+			b.pass(time.Minute)
 			if got := b.result(); got != "[0,1,4,9,16,25,36,49,64,81]" {
 				b.Errorf("result %s", got)
 			}
@@ -68,7 +68,7 @@ func TestMap_LaterRunDoesWhatIsLeft(t *testing.T) {
 		}
 		return out, nil
 	}, func(b *bed) {
-		pass(time.Minute)
+		b.pass(time.Minute)
 		if got := b.result(); got != "[0,1,2,3,4,0,1,2,3,4]" {
 			b.Errorf("result %s", got)
 		}
@@ -83,15 +83,15 @@ func TestMap_LaterRunDoesWhatIsLeft(t *testing.T) {
 func TestMap_TellsTheErrorOfTheFirstElement(t *testing.T) {
 	var began atomic.Int64
 	durably(t, func(ctx context.Context, _ *worker.Task) (any, error) {
-		_, err := worker.Map(ctx, "part", []int{3, 2, 1, 0, 0, 0}, func(_ context.Context, seconds int) (int, error) {
+		_, err := worker.Map(ctx, "part", []int{2, 3, 1, 0, 0, 0}, func(_ context.Context, seconds int) (int, error) {
 			began.Add(1)
 			<-after(time.Duration(seconds) * time.Second)
 			return 0, errors.New(strings.Repeat("x", seconds))
 		}, worker.Parallel(3))
 		return err.Error(), nil
 	}, func(b *bed) {
-		pass(time.Minute)
-		if got := b.result(); got != `"xxx"` || began.Load() != 3 {
+		b.pass(time.Minute)
+		if got := b.result(); got != `"xx"` || began.Load() != 3 {
 			b.Errorf("result %s; %d began", got, began.Load())
 		}
 	})
@@ -128,7 +128,7 @@ func TestMap_EndOfAGoroutineIsTheHandlers(t *testing.T) {
 			return 7, nil
 		}, worker.Parallel(2))
 	}, func(b *bed) {
-		pass(time.Minute)
+		b.pass(time.Minute)
 		if got := b.result(); got != "[7,7]" {
 			b.Errorf("result %s", got)
 		}

@@ -136,7 +136,7 @@ func (m *memos) load(ctx context.Context) error {
 	}
 	q := flowfabric.ListSteps{ExecutionID: m.task.ID(), Limit: flowfabric.MaxPage}
 	for !m.loaded {
-		page, err := insist(ctx, m.task, "read steps", func(ctx context.Context) (flowfabric.Page[flowfabric.StepMemo], error) {
+		page, err := insist(ctx, m.task, "read steps", "", func(ctx context.Context) (flowfabric.Page[flowfabric.StepMemo], error) {
 			return m.task.session.svc.ListSteps(ctx, q)
 		})
 		if err != nil {
@@ -156,7 +156,7 @@ func (m *memos) record(ctx context.Context, cmd flowfabric.RecordStep) (flowfabr
 	cmd.ExecutionID, cmd.Fence = m.task.ID(), m.task.Fence()
 	ctx, release := outlasting(ctx, m.task, s.clock)
 	defer release()
-	memo, err := insist(ctx, m.task, fmt.Sprintf("record step %q", cmd.Name), func(ctx context.Context) (flowfabric.StepMemo, error) {
+	memo, err := insist(ctx, m.task, "record step", cmd.Name, func(ctx context.Context) (flowfabric.StepMemo, error) {
 		return s.svc.RecordStep(ctx, cmd)
 	})
 	if err == nil {

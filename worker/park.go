@@ -37,7 +37,7 @@ type Waiting struct {
 // Link makes a link by which source can send one signal, once. Links of several sources count apart for [FromDistinct]. It
 // fails with [flowfabric.ErrInvalidInput].
 func (w Waiting) Link(ctx context.Context, signal, source string) (flowfabric.SignalLink, error) {
-	return insist(ctx, w.task, fmt.Sprintf("link for signal %q", signal), func(ctx context.Context) (flowfabric.SignalLink, error) {
+	return insist(ctx, w.task, "link for signal", signal, func(ctx context.Context) (flowfabric.SignalLink, error) {
 		return w.task.session.svc.SealLink(ctx, flowfabric.SealLink{
 			ExecutionID: w.ExecutionID, WaitpointID: w.WaitpointID, Token: w.Token, SignalName: signal, Source: source, SingleUse: true,
 		})
@@ -48,7 +48,7 @@ func (w Waiting) Link(ctx context.Context, signal, source string) (flowfabric.Si
 // later run all this is there already.
 func (w *wait) park(ctx context.Context) error {
 	t := w.memos.task
-	grant, err := insist(ctx, t, fmt.Sprintf("wait %q", w.id.name), func(ctx context.Context) (flowfabric.WaitpointGrant, error) {
+	grant, err := insist(ctx, t, "wait", w.id.name, func(ctx context.Context) (flowfabric.WaitpointGrant, error) {
 		return t.session.svc.CreateWaitpoint(ctx, flowfabric.CreateWaitpoint{
 			ExecutionID: t.ID(), Fence: t.Fence(), WaitpointID: w.point, Key: w.id.name, ExpiresIn: maxSpan,
 		})

@@ -37,13 +37,13 @@ func TestSleep_ParksAndIsNeverEarly(t *testing.T) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		pass(time.Second)
+		b.pass(time.Second)
 		if s, err := b.Describe(b.Context(), other.ID); err != nil || s.PublicState != ff.PublicDelayed {
 			b.Errorf("the only slot is not free: the other is %s, %v", s.PublicState, err)
 		}
-		pass(3*time.Hour - 2*time.Second)
+		b.pass(3*time.Hour - 2*time.Second)
 		b.wantState(ff.PublicDelayed)
-		pass(2 * time.Second)
+		b.pass(2 * time.Second)
 		if got := b.result(); got != `"awake"` || runs != 2 {
 			b.Errorf("result %s after %d runs", got, runs)
 		}
@@ -59,7 +59,8 @@ func TestSleep_ShortOnesKeepTheLease(t *testing.T) {
 		parks  bool
 		sleeps time.Duration
 	}{
-		{d: -time.Second}, {d: 0},
+		{d: -time.Second},
+		{d: 0},
 		{d: time.Nanosecond, sleeps: time.Millisecond},
 		{d: time.Second, sleeps: time.Second},
 		{d: time.Second + time.Nanosecond, parks: true},
@@ -71,7 +72,7 @@ func TestSleep_ShortOnesKeepTheLease(t *testing.T) {
 			}
 			return fmt.Sprint(t.Resumed(), now().Sub(began)), nil
 		}, func(b *bed) {
-			pass(time.Minute)
+			b.pass(time.Minute)
 			want := fmt.Sprintf("%q", fmt.Sprint(c.parks, c.sleeps))
 			if got := b.result(); got != want {
 				b.Errorf("%s: parked, and slept here, %s; want %s", c.d, got, want)
@@ -98,7 +99,7 @@ func TestSleep_TimeIsFixedByTheFirstCall(t *testing.T) {
 		}
 		return nil, err
 	}, func(b *bed) {
-		pass(2 * time.Hour)
+		b.pass(2 * time.Hour)
 		b.result()
 	})
 	if len(awake) != 1 || awake[0] < time.Hour || awake[0] > time.Hour+time.Second {
@@ -118,7 +119,7 @@ func TestSleep_OutOfBoundsIsRefused(t *testing.T) {
 }
 
 func TestSleep_EndsWithTheHandlersContext(t *testing.T) {
-	f := stepFake(t, func(ctx context.Context) error { return worker.Sleep(ctx, "nap", time.Second) })
+	f := stepFake(t, nil, func(ctx context.Context) error { return worker.Sleep(ctx, "nap", time.Second) })
 	if f.heard() != "release 1" {
 		t.Errorf("heard %q, want the execution given back", f.heard())
 	}

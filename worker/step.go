@@ -87,6 +87,12 @@ func step[T any](ctx context.Context, c call, fn func(ctx context.Context) (T, e
 	if err != nil {
 		return none, err
 	}
+	return resultOf[T](c, &memo)
+}
+
+// resultOf is the result that is remembered of a step.
+func resultOf[T any](c call, memo *flowfabric.StepMemo) (T, error) {
+	var none T
 	result := memo.Result
 	switch any(none).(type) {
 	case []byte, json.RawMessage: // the memo is kept, and the caller may change what it gets
@@ -110,7 +116,7 @@ func (c call) do(ctx context.Context, fn func(ctx context.Context) ([]byte, stri
 	}
 	cmd := c.record()
 	var failed error
-	cmd.Result, cmd.Encoding, failed = fn(context.WithValue(ctx, stepKey{}, c.id.outsideKey(c.memos.task)))
+	cmd.Result, cmd.Encoding, failed = fn(context.WithValue(ctx, insideStep{}, c))
 	if failed != nil {
 		if ctx.Err() != nil || endsRun(failed) {
 			return memo, failed

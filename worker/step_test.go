@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -44,7 +43,7 @@ func TestStep_DoneIsNotDoneAgainByARetry(t *testing.T) {
 		if b.heard().lists != 0 {
 			b.Errorf("a first attempt has read its steps %d times", b.heard().lists)
 		}
-		pass(time.Minute)
+		b.pass(time.Minute)
 		if got := b.result(); got != "[1,1]" || runs != 2 || fetched != 1 {
 			b.Errorf("result %s after %d runs; fetched %d times", got, runs, fetched)
 		}
@@ -85,7 +84,7 @@ func TestStep_ResultHasBeenThroughTheRecord(t *testing.T) {
 		}
 		return nil, errors.Join(err, err2)
 	}, func(b *bed) {
-		pass(time.Minute)
+		b.pass(time.Minute)
 		b.result()
 	})
 	if d := cmp.Diff([]secretive{{Open: "a"}, {Open: "a"}}, got, cmp.AllowUnexported(secretive{})); d != "" {
@@ -113,7 +112,7 @@ func TestStep_ErrorIsFoundAgainWhileTheAttemptGoesOn(t *testing.T) {
 			}
 			return "dealt with", nil
 		}, func(b *bed) {
-			pass(time.Minute)
+			b.pass(time.Minute)
 			b.result()
 		})
 		if calls != 1 || len(got) != 2 {
@@ -145,12 +144,12 @@ func TestStep_RetryDoesAgainWhatFailed(t *testing.T) {
 			})
 			return nil, err
 		}, func(b *bed) {
-			pass(time.Hour)
+			b.pass(time.Hour)
 			if reason, category := b.failure(); reason != "boom" || category != c.category || calls != c.runs {
 				b.Errorf("failed as %s %q after %d calls, want %s after %d", category, reason, calls, c.category, c.runs)
 			}
 			b.replay(ff.StepRetention{})
-			pass(time.Hour)
+			b.pass(time.Hour)
 			if _, category := b.failure(); category != c.category || (calls > c.runs) != (c.category == "transient") {
 				b.Errorf("after a replay: %s, %d calls", category, calls)
 			}
@@ -170,7 +169,7 @@ func TestStep_NoErrorIsNoResult(t *testing.T) {
 		}
 		return err.Error(), nil
 	}, func(b *bed) {
-		pass(time.Minute)
+		b.pass(time.Minute)
 		if got := b.result(); got != `"*errors.errorString"` {
 			b.Errorf("got %s", got)
 		}
@@ -191,7 +190,7 @@ func TestStep_EndOfTheRunIsNotRecorded(t *testing.T) {
 		if len(b.heard().recorded) != 0 {
 			b.Errorf("recorded %+v", b.heard().recorded)
 		}
-		pass(time.Hour)
+		b.pass(time.Hour)
 		if got := b.result(); got != "2" {
 			b.Errorf("result %s", got)
 		}
@@ -296,7 +295,7 @@ func TestStep_SizeOfAResultIsBounded(t *testing.T) {
 			}
 			return len(out), err
 		}, func(b *bed) {
-			pass(time.Minute)
+			b.pass(time.Minute)
 			if fits {
 				if got := b.result(); got != "262144" {
 					b.Errorf("result %s", got)
@@ -334,7 +333,7 @@ func TestStep_CallsOfOneNameAreNumbered(t *testing.T) {
 		}
 		return got, nil
 	}, func(b *bed) {
-		pass(time.Minute)
+		b.pass(time.Minute)
 		if got := b.result(); got != "[1,2,3,4,4]" {
 			b.Errorf("result %s", got)
 		}
@@ -359,10 +358,10 @@ func TestStepKey_IsStableUntilAReplay(t *testing.T) {
 			return 0, nil
 		})
 	}, func(b *bed) {
-		pass(time.Minute)
+		b.pass(time.Minute)
 		b.result()
 		b.replay(ff.StepRetention{DropFrom: "charge"})
-		pass(time.Minute)
+		b.pass(time.Minute)
 		b.result()
 	})
 	if len(keys) < 5 {
@@ -388,135 +387,21 @@ func TestStep_FirstRecordCounts(t *testing.T) {
 	})
 }
 
-func TestStep_RecordIsRepeatedWhileItsOutcomeIsUnknown(t *testing.T) {
-	calls := 0
-	durably(t, func(ctx context.Context, t *worker.Task) (any, error) {
-		if err := worker.Sleep(ctx, "until the test listens", time.Hour); err != nil {
-			return nil, err
-		}
-		return worker.Step(ctx, "charge", counted(&calls))
-	}, func(b *bed) {
-		tries := 0
-		b.say(says{record: func(ctx context.Context, cmd ff.RecordStep) (ff.StepMemo, error) {
-			memo, err := b.Engine.RecordStep(ctx, cmd)
-			switch tries++; tries {
-			case 1:
-				return ff.StepMemo{}, coded(ff.CodeTimeout) // it was recorded, and nobody knows
-			case 2:
-				return ff.StepMemo{}, coded(ff.CodeUnavailable)
-			default:
-				return memo, err
-			}
-		}})
-		pass(time.Hour + time.Minute)
-		if got := b.result(); got != "1" || calls != 1 || tries != 3 {
-			b.Errorf("result %s after %d calls and %d records", got, calls, tries)
-		}
-	})
-}
-
-func TestStep_LostLeaseEndsTheHandler(t *testing.T) {
-	var got, cause error
-	var by []uint64
-	durably(t, func(ctx context.Context, t *worker.Task) (any, error) {
-		by = append(by, t.Fence().Epoch)
-		if len(by) == 1 {
-			_, got = worker.Step(ctx, "slow", func(context.Context) (int, error) {
-				<-after(time.Second)
-				return 1, nil
-			})
-			cause = context.Cause(ctx)
-			return nil, got
-		}
-		return worker.Step(ctx, "slow", func(context.Context) (int, error) { return 2, nil })
-	}, func(b *bed) {
-		b.say(says{record: func(ctx context.Context, cmd ff.RecordStep) (ff.StepMemo, error) {
-			if cmd.Fence.Epoch == 1 {
-				cmd.Fence.Epoch = 7 // a zombie
-			}
-			return b.Engine.RecordStep(ctx, cmd)
-		}})
-		pass(time.Minute)
-		if got := b.result(); got != "2" || len(by) != 2 {
-			b.Errorf("result %s; leases %v", got, by)
-		}
-	})
-	if !errors.Is(got, worker.ErrLeaseLost) || !errors.Is(got, ff.ErrStaleLease) {
-		t.Errorf("Step: %v", got)
-	}
-	if !errors.Is(cause, worker.ErrLeaseLost) {
-		t.Errorf("the handler's context: %v", cause)
-	}
-}
-
-// TestStep_DoneDuringAShutdownIsRecorded: the step that runs when the time of a drain is over is not done twice.
-func TestStep_DoneDuringAShutdownIsRecorded(t *testing.T) {
-	f := stepFake(t, func(ctx context.Context) error {
-		_, err := worker.Step(ctx, "slow", func(ctx context.Context) (int, error) {
-			<-ctx.Done()
-			<-after(time.Second)
-			return 1, nil
-		})
-		if err != nil {
-			return err
-		}
-		_, err = worker.Step(ctx, "next", func(ctx context.Context) (int, error) { return 0, ctx.Err() })
-		return err
-	})
-	if len(f.recorded) != 1 || f.recorded[0].Name != "slow" {
-		t.Errorf("recorded %+v", f.recorded)
-	}
-	if f.heard() != "release 1" {
-		t.Errorf("heard %q, want the execution given back", f.heard())
-	}
-}
-
-// recorder is a fake that remembers steps.
-type recorder struct {
-	*fake
-	recorded []ff.RecordStep
-}
-
-func (f *recorder) RecordStep(ctx context.Context, cmd ff.RecordStep) (ff.StepMemo, error) {
-	if err := ctx.Err(); err != nil {
-		return ff.StepMemo{}, err
-	}
-	f.recorded = append(f.recorded, cmd)
-	return ff.StepMemo{Name: cmd.Name, Key: cmd.Key, Result: cmd.Result, Encoding: cmd.Encoding, Until: ff.Timestamp(0).Add(cmd.For)}, nil
-}
-
-// stepFake runs a handler on a worker that is stopped at once and does not wait.
-func stepFake(t *testing.T, handler func(ctx context.Context) error) (f *recorder) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		f = &recorder{fake: newFake(task(1, "send", "{}"))}
-		cfg := config()
-		cfg.DrainTimeout = -1
-		w := worker.New(f, cfg)
-		worker.Handle(w, "send", func(ctx context.Context, _ *worker.Task, _ struct{}) (struct{}, error) { return struct{}{}, handler(ctx) })
-		start(w).stopClean(t)
-	})
-	return f
-}
-
-func TestStep_CancelEndsTheHandler(t *testing.T) {
-	var got error
+func TestStep_FirstErrorCounts(t *testing.T) {
 	durably(t, func(ctx context.Context, _ *worker.Task) (any, error) {
-		_, got = worker.Step(ctx, "slow", func(context.Context) (int, error) {
-			<-after(time.Second) // it does not look at its context
-			return 1, nil
-		})
-		return nil, got
+		_, err := worker.Step(ctx, "race", func(context.Context) (int, error) {
+			_, err := worker.Step(ctx, "race", func(context.Context) (int, error) {
+				return 0, worker.FailWith("quota", errors.New("first"))
+			}, worker.Key("k"))
+			return 0, errors.Join(errBoom, err)
+		}, worker.Key("k"))
+		var s *worker.StepError
+		return []any{err.Error(), errors.As(err, &s) && s.Category == "quota", errors.Is(err, errBoom)}, nil
 	}, func(b *bed) {
-		if _, err := b.Cancel(b.Context(), ff.Cancel{ExecutionID: b.id, Source: ff.SourceOperatorOverride, Reason: "enough"}); err != nil {
-			b.Fatal(err)
+		if got := b.result(); got != `["first",true,false]` {
+			b.Errorf("result %s", got)
 		}
-		pass(time.Minute)
-		b.wantState(ff.PublicCancelled)
 	})
-	if !errors.Is(got, worker.ErrCancelled) {
-		t.Errorf("Step: %v", got)
-	}
 }
 
 // TestStep_ManyLargeResults: what is too much to keep in memory is read when it is asked for.
@@ -538,7 +423,7 @@ func TestStep_ManyLargeResults(t *testing.T) {
 		}
 		return nil, nil
 	}, func(b *bed) {
-		pass(time.Minute)
+		b.pass(time.Minute)
 		b.result()
 		if calls != steps || len(b.heard().recorded) != steps+steps-fit || b.heard().lists < 2 {
 			b.Errorf("%d calls, %d records, %d lists", calls, len(b.heard().recorded), b.heard().lists)

@@ -163,13 +163,16 @@ func (w *wait) answer(ctx context.Context, memo flowfabric.StepMemo) (signals []
 	case isTimeout:
 		return nil, w.timedOut(memo)
 	case isPoint:
-		point, err := flowfabric.ParseUUID[waitpoint](string(memo.Result))
-		if err != nil {
-			return nil, fmt.Errorf("wait %q: %w", w.id.name, err)
+		var point flowfabric.WaitpointID
+		if err := point.UnmarshalText(memo.Result); err != nil {
+			return nil, Permanent(fmt.Errorf("wait %q: %w", w.id.name, err))
 		}
-		closed, err := w.closed(ctx, flowfabric.WaitpointID(point))
-		if err != nil || closed == nil {
-			return nil, errors.Join(err, fmt.Errorf("wait %q: its signals are gone", w.id.name))
+		closed, err := w.closed(ctx, point)
+		if err != nil {
+			return nil, err
+		}
+		if closed == nil {
+			return nil, Permanent(fmt.Errorf("wait %q: waitpoint %s, which had the signals, is gone", w.id.name, point))
 		}
 		return closed.Signals, nil
 	default:
@@ -180,13 +183,10 @@ func (w *wait) answer(ctx context.Context, memo flowfabric.StepMemo) (signals []
 	}
 }
 
-// waitpoint is what a waitpoint's id is of, to read one.
-type waitpoint struct{}
-
 // closed looks how a waitpoint was closed; nil: it is open, or is not there yet.
 func (w *wait) closed(ctx context.Context, point flowfabric.WaitpointID) (*flowfabric.WaitpointSignals, error) {
 	t := w.memos.task
-	told, err := insist(ctx, t, fmt.Sprintf("wait %q", w.id.name), func(ctx context.Context) (flowfabric.WaitpointSignals, error) {
+	told, err := insist(ctx, t, "wait", w.id.name, func(ctx context.Context) (flowfabric.WaitpointSignals, error) {
 		told, err := t.session.svc.DescribeWaitpoint(ctx, t.ID(), point)
 		if errors.Is(err, flowfabric.ErrWaitpointNotFound) {
 			return flowfabric.WaitpointSignals{}, nil

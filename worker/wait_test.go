@@ -38,12 +38,12 @@ func TestWaitSignal_ParksUntilTheSignal(t *testing.T) {
 		if err != nil || s.State.BlockingReason != ff.WaitingForApproval {
 			b.Errorf("blocked for %s, %v", s.State.BlockingReason, err)
 		}
-		pass(time.Hour)
+		b.pass(time.Hour)
 		b.signal("legal", "approved", "ann", decision{By: "ann"})
 		if runs != 2 || b.heard().looks != 1 {
 			b.Errorf("%d runs, %d looks at the waitpoint; want 2 and 1", runs, b.heard().looks)
 		}
-		pass(time.Hour)
+		b.pass(time.Hour)
 		if got := b.result(); got != `{"by":"ann"}` || b.heard().looks != 1 {
 			b.Errorf("result %s; %d looks, though the answer was recorded", got, b.heard().looks)
 		}
@@ -74,7 +74,7 @@ func TestWaitSignal_AnswerBeforeTheParkIsNotLost(t *testing.T) {
 		}))
 	}, func(at *bed) {
 		b = at
-		pass(time.Hour + time.Minute)
+		b.pass(time.Hour + time.Minute)
 		if got := b.result(); got != `{"by":"bot"}` || announced != 1 {
 			b.Errorf("result %s; announced %d times", got, announced)
 		}
@@ -92,7 +92,7 @@ func TestWaitSignal_SuspendMayBeRepeated(t *testing.T) {
 		return worker.WaitSignal[decision](ctx, "legal")
 	}, func(b *bed) {
 		b.say(says{unheard: 2})
-		pass(time.Hour + time.Minute)
+		b.pass(time.Hour + time.Minute)
 		b.wantState(ff.PublicSuspended)
 		if len(b.heard().suspends) != 3 || b.heard().suspends[0].SuspensionID != b.heard().suspends[2].SuspensionID {
 			b.Errorf("suspended by %+v", b.heard().suspends)
@@ -145,9 +145,9 @@ func TestWaitSignal_TimesOut(t *testing.T) {
 		}
 		return nil, err
 	}, func(b *bed) {
-		pass(time.Hour - time.Second)
+		b.pass(time.Hour - time.Second)
 		b.wantState(ff.PublicSuspended)
-		pass(time.Hour)
+		b.pass(time.Hour)
 		reason, category := b.failure()
 		if reason != `wait "legal": no signal came in time` || category != ff.FailurePermanent || len(got) != 2 {
 			b.Errorf("failed as %s: %s; %d runs", category, reason, len(got))
@@ -183,7 +183,7 @@ func TestWithin_CountsFromTheFirstTime(t *testing.T) {
 			}
 			return nil, err
 		}, func(b *bed) {
-			pass(4 * time.Hour)
+			b.pass(4 * time.Hour)
 			if got := b.result(); got != `"timed out"` {
 				b.Errorf("result %s", got)
 			}
@@ -210,7 +210,7 @@ func TestWait_OperatorResumes(t *testing.T) {
 			if _, err := b.Resume(b.Context(), ff.ResumeExecution{ExecutionID: b.id, Actor: "ops"}); err != nil {
 				b.Fatal(err)
 			}
-			pass(time.Second)
+			b.pass(time.Second)
 		}
 		if got := b.result(); got != "[0,true]" {
 			b.Errorf("result %s", got)
@@ -238,7 +238,7 @@ func TestWait_ClosedWaitpointSaysHow(t *testing.T) {
 		if _, err := b.Resume(b.Context(), ff.ResumeExecution{ExecutionID: b.id}); err != nil {
 			b.Fatal(err)
 		}
-		pass(time.Second)
+		b.pass(time.Second)
 		if got := b.result(); got != `"wait \"legal\": the waitpoint was closed: no longer needed"` {
 			b.Errorf("result %s", got)
 		}
@@ -259,7 +259,7 @@ func TestWait_WaitpointClosedBeforeThePark(t *testing.T) {
 		return nil, err
 	}, func(at *bed) {
 		b = at
-		pass(time.Hour + time.Minute)
+		b.pass(time.Hour + time.Minute)
 		if reason, category := b.failure(); reason != `wait "legal": the waitpoint was closed: proactive_close` || category != ff.FailurePermanent {
 			b.Errorf("failed as %s: %s", category, reason)
 		}
@@ -290,7 +290,7 @@ func TestWaitSignals_DistinctApproversByLink(t *testing.T) {
 			if _, err := b.SignalByLink(b.Context(), ff.SignalByLink{Link: links[who]}); err != nil {
 				b.Fatal(err)
 			}
-			pass(time.Second)
+			b.pass(time.Second)
 		}
 		if got := b.result(); got != `["cyd","ann"]` {
 			b.Errorf("result %s", got)
@@ -317,7 +317,7 @@ func TestWaitSignals_LargeAnswersStayWhereTheyAre(t *testing.T) {
 		for i := range 5 {
 			b.signal("parts", "part", fmt.Sprint(i), strings.Repeat("x", ff.MaxSignalBytes-2))
 		}
-		pass(time.Hour)
+		b.pass(time.Hour)
 		if got := b.result(); got != fmt.Sprint(5*ff.MaxSignalBytes) {
 			b.Errorf("result %s", got)
 		}
@@ -344,7 +344,7 @@ func TestWait_SeveralAtOnceKeepTheirSignals(t *testing.T) {
 			b.wantState(ff.PublicSuspended)
 			b.signal(name, "x", "", decision{By: name})
 		}
-		pass(time.Second)
+		b.pass(time.Second)
 		if got := b.result(); got != `[{"by":"a"},{"by":"b"},{"by":"c"}]` {
 			b.Errorf("result %s", got)
 		}
@@ -368,7 +368,7 @@ func TestWait_ReplayWaitsAndAnnouncesAnew(t *testing.T) {
 		if got := b.result(); got != `{"by":"ann"}` || len(points) != 1 {
 			b.Errorf("result %s of a replay that keeps all; announced %v", got, points)
 		}
-		pass(2 * time.Hour)
+		b.pass(2 * time.Hour)
 		b.replay(ff.StepRetention{DropFrom: "legal"})
 		b.wantState(ff.PublicSuspended)
 		b.signal("legal", "x", "", decision{By: "bob"})
@@ -391,7 +391,7 @@ func TestWait_AnnouncementThatFails(t *testing.T) {
 			return nil
 		}))
 	}, func(b *bed) {
-		pass(time.Minute)
+		b.pass(time.Minute)
 		b.wantState(ff.PublicSuspended)
 		if tries != 2 {
 			b.Errorf("announced %d times", tries)

@@ -32,12 +32,14 @@ func (r Rules) RecordStep(cmd ff.RecordStep, out *ff.StepMemo) (*Op, error) {
 			return lifecycle.Change{}, err
 		}
 		s := store.Get[*record.Step](tx, key)
-		if s == nil || !lifecycle.StepCounts(e, s) {
+		repeated := s != nil && lifecycle.StepCounts(e, s)
+		if !repeated {
 			s = lifecycle.StepOf(e, key, &cmd, tx.Now())
 			tx.Put(s)
 		}
 		tx.GuardExecution(e.ID)
 		*out = memoOf(s)
+		out.Repeated = repeated
 		return lifecycle.Change{}, nil
 	})
 	op.Reads.Records = []record.Key{key}
