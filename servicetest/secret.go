@@ -221,7 +221,7 @@ func testSecretInactive(e *env) {
 	}
 	e.advance(time.Minute)
 	_, err := e.svc.SealHandle(e.Context(), c)
-	e.refused("seal without an active secret", err, "unavailable")
+	e.refused("seal without an active secret", err, "hmac_secret_not_initialized")
 	e.equal("handle of an inactive secret", e.open(sealed).ExecutionID, c.ExecutionID)
 	e.equal("a way out", e.rotate("k7", "a", 0), ff.RotateResult{NewKid: "k7", Removed: 1})
 }

@@ -61,14 +61,22 @@ func Run(t *testing.T, h Harness) {
 		{name: "FlowReplay", tests: flowReplayTests},
 		{name: "Explain", tests: explainTests},
 		{name: "Timeout", tests: timeoutTests},
-		{name: "Suspend", tests: suspendTests},
-		{name: "SuspendInput", tests: suspendInputTests},
+		{name: "Suspend", tests: suspendTests, cfg: keeping},
+		{name: "SuspendInput", tests: suspendInputTests, cfg: keeping},
+		{name: "Signal", tests: signalTests, cfg: keeping},
+		{name: "SignalBuffer", tests: signalBufferTests, cfg: keeping},
+		{name: "SuspendTimeout", tests: suspendTimeoutTests, cfg: keeping},
+		{name: "Waitpoint", tests: waitpointTests, cfg: keeping},
+		{name: "Rotation", tests: rotationTests, cfg: keeping},
+		{name: "Link", tests: linkTests, cfg: keeping},
+		{name: "Step", tests: stepTests, cfg: keeping},
 		{name: "Keep", tests: keepTests},
 		{name: "List", tests: listTests},
 		{name: "Weakness", tests: weaknessTests},
 		{name: "Read", tests: readTests},
 		{name: "Race", tests: raceTests},
 		{name: "OperatorRace", tests: operatorRaceTests},
+		{name: "SuspendRace", tests: suspendRaceTests},
 		{name: "Close", tests: closeTests},
 	} {
 		t.Run(concern.name, func(t *testing.T) {
@@ -84,6 +92,9 @@ func Run(t *testing.T, h Harness) {
 		})
 	}
 }
+
+// keeping is for tests that compare the whole store before and after, and let days pass: nothing is removed meanwhile.
+var keeping = engine.Config{Retention: 100 * 365 * 24 * time.Hour}
 
 // behaviour is one subtest.
 type behaviour struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -74,8 +75,12 @@ func (r Rules) checkSignal(c *ff.Signal) error {
 		c.SignalID = ff.NewSignalID()
 	}
 	for _, text := range []struct{ field, text string }{
-		{"signal_category", c.Category}, {"source_type", c.SourceType}, {"source_identity", c.SourceIdentity},
-		{"correlation_id", c.CorrelationID}, {"idempotency_key", c.IdempotencyKey}, {"payload_encoding", c.Encoding},
+		{"signal_category", c.Category},
+		{"source_type", c.SourceType},
+		{"source_identity", c.SourceIdentity},
+		{"correlation_id", c.CorrelationID},
+		{"idempotency_key", c.IdempotencyKey},
+		{"payload_encoding", c.Encoding},
 	} {
 		if err := ff.ValidateText(text.field, text.text, ff.MaxNameBytes+len("approval:")+ff.MaxNameBytes); err != nil {
 			return err
@@ -154,7 +159,7 @@ func (d *delivery) decide(tx *store.Tx, e *record.Execution) (lifecycle.Change, 
 	s, w := store.Get[*record.Suspension](tx, suspensionKey(e.ID)), store.Get[*record.Waitpoint](tx, d.waitpointKey())
 	if err := d.authorise(w, e); err != nil {
 		mark := waitpoint.AuthFailed(s, now)
-		if mark == nil {
+		if mark == nil || !badToken(err) {
 			return none, err
 		}
 		tx.Put(mark)
@@ -190,6 +195,11 @@ func (d *delivery) decide(tx *store.Tx, e *record.Execution) (lifecycle.Change, 
 		ch.Events = append(ch.Events, ev)
 	}
 	return ch, nil
+}
+
+// badToken reports whether a signal was refused for its token. An operator's call is refused for other reasons.
+func badToken(err error) bool {
+	return errors.Is(err, ff.ErrInvalidToken) || errors.Is(err, ff.ErrMissingToken) || errors.Is(err, ff.ErrTokenExpired)
 }
 
 // write writes what a signal came to.

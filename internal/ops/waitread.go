@@ -104,7 +104,7 @@ func (r Rules) ResumeSignals(ctx context.Context, st store.Store, id ff.Executio
 		return ff.ResumeSignals{}, named("resume signals", err)
 	}
 	s := store.Get[*record.Suspension](tx, suspensionKey(id))
-	if s == nil || s.ClosedAt == 0 || s.AttemptIndex != tx.Execution(id).AttemptIndex {
+	if s == nil || s.ClosedAt == 0 || !ofAttempt(s, tx.Execution(id)) {
 		return ff.ResumeSignals{}, nil
 	}
 	told := ff.ResumeSignals{CloseReason: s.CloseReason}
@@ -112,6 +112,12 @@ func (r Rules) ResumeSignals(ctx context.Context, st store.Store, id ff.Executio
 		told.Signals, err = signalsOf(ctx, st, id, s.Matched)
 	}
 	return told, named("resume signals", err)
+}
+
+// ofAttempt reports whether a suspension is of the current attempt. A replay begins an attempt anew under the index of the
+// last one, which began before that was suspended.
+func ofAttempt(s *record.Suspension, e *record.Execution) bool {
+	return s.AttemptIndex == e.AttemptIndex && s.SuspendedAt >= e.AttemptStartedAt
 }
 
 // signalsOf reads signals, in the order of the references, which is that of their acceptance (FIX-S4).

@@ -141,6 +141,7 @@ func (w *world) complete(id ff.ExecutionID) {
 	}
 	if err != nil {
 		_ = w.letGo(id)
+		_ = w.wake(id)
 		w.giveUp(id)
 		return
 	}

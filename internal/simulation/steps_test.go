@@ -30,6 +30,12 @@ var steps = func() (all []func(*world)) {
 		{14, (*world).claim},
 		{14, (*world).report},
 		{4, (*world).waitChildren},
+		{6, (*world).suspend},
+		{3, (*world).createWaitpoint},
+		{10, (*world).deliver},
+		{1, (*world).closeWaitpoint},
+		{2, (*world).resume},
+		{3, (*world).recordStep},
 		{1, (*world).cancel},
 		{1, (*world).cancelFlow},
 		{1, (*world).acknowledge},
@@ -445,6 +451,7 @@ func (w *world) trim() {
 	w.flows = slices.DeleteFunc(w.flows, func(id ff.FlowID) bool { return w.flow(id) == nil })
 	w.members = slices.DeleteFunc(w.members, func(id ff.ExecutionID) bool { return !there(id) })
 	w.claims = slices.DeleteFunc(w.claims, func(c ff.Claimed) bool { return !there(c.ExecutionID) })
+	w.points = slices.DeleteFunc(w.points, func(p point) bool { return !there(p.execution) })
 }
 
 // pass lets time pass.

@@ -44,6 +44,7 @@ type world struct {
 	flows   []ff.FlowID
 	members []ff.ExecutionID
 	claims  []ff.Claimed // some of them long lost
+	points  []point      // and some of these long closed
 	edges   []ff.StageEdge
 	refused map[ff.EdgeID]bool // in the end: edges that cannot be applied
 	done    []string           // what was done
