@@ -112,6 +112,7 @@ func (c *Condition) RequiredNames() []string {
 		if c.SignalName != "" {
 			return []string{c.SignalName}
 		}
+	default: // several, or any
 	}
 	return nil
 }

@@ -96,7 +96,7 @@ func TestCondition_Validate(t *testing.T) {
 		"reserved name":           {OnNamed("a", "__operator_only__"), "reserved_signal_name __operator_only__ at path <root>"},
 		"unknown kind":            {Condition{Kind: "none_of"}, `unknown_condition "none_of" at path <root>`},
 		"unknown count kind":      {OnCount(1, "DistinctDays", "a"), `unknown_count_kind "DistinctDays" at path <root>`},
-		"8,192 bytes":             {many(143), ""},
+		"many":                    {many(143), ""},
 		"more":                    {many(200), "condition_too_large: 11"},
 	} {
 		err := tc.c.Validate()
@@ -108,6 +108,40 @@ func TestCondition_Validate(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)
 		}
 	}
+}
+
+// FIX-S11: the bound is on the JSON form.
+func TestCondition_HasABoundInBytes(t *testing.T) {
+	of := func(size int) Condition {
+		c := OnAll()
+		for len(mustJSON(t, c)) < size-200 {
+			c.Members = append(c.Members, OnSignal(fmt.Sprintf("%03d", len(c.Members))))
+		}
+		last := OnSignal("x")
+		with := c
+		with.Members = append(slices.Clone(c.Members), last)
+		last.Waitpoints[0] = strings.Repeat("x", 1+size-len(mustJSON(t, with)))
+		with.Members[len(c.Members)] = last
+		return with
+	}
+	for size, ok := range map[int]bool{8192: true, 8193: false} {
+		c := of(size)
+		if got := len(mustJSON(t, c)); got != size {
+			t.Fatalf("the condition has %d bytes, want %d", got, size)
+		}
+		if err := c.Validate(); (err == nil) != ok {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+}
+
+func mustJSON(t *testing.T, c Condition) []byte {
+	t.Helper()
+	text, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func TestCondition_KeysAndNames(t *testing.T) {

@@ -34,8 +34,10 @@ func (c *Suspend) Validate() error {
 		field, text string
 		most        int
 	}{
-		{"reason_code", string(c.Reason), MaxNameBytes}, {"requested_by", string(c.RequestedBy), MaxNameBytes},
-		{"continuation_metadata_pointer", c.Continuation, MaxContinuationBytes}, {"idempotency_key", c.IdempotencyKey, MaxNameBytes},
+		{"reason_code", string(c.Reason), MaxNameBytes},
+		{"requested_by", string(c.RequestedBy), MaxNameBytes},
+		{"continuation_metadata_pointer", c.Continuation, MaxContinuationBytes},
+		{"idempotency_key", c.IdempotencyKey, MaxNameBytes},
 	} {
 		if err := ValidateText(text.field, text.text, text.most); err != nil {
 			return err
@@ -126,6 +128,9 @@ func (c *Suspend) checkBindings() error {
 func (c *SealLink) Validate() error {
 	if err := ValidateName("signal_name", c.SignalName); err != nil {
 		return err
+	}
+	if c.SignalName == OperatorOnlyName || c.SignalName == TimeoutOnlyName {
+		return invalid("signal_name", "is reserved")
 	}
 	if c.ExpiresIn < 0 || c.ExpiresIn > time.Duration(MaxSpanMS)*time.Millisecond {
 		return invalid("expires_in", "must be between 0 and 100 years")

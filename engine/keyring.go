@@ -23,6 +23,10 @@ type keyring struct {
 	do    func(context.Context, *ops.Op) error
 	known atomic.Pointer[keys]
 	turn  chan struct{} // one at a time reads
+	// changes counts the rotations by this engine: what was read before one is not to be believed after it.
+	changes atomic.Int64
+	// readings counts those that were begun.
+	readings atomic.Int64
 }
 
 // keys are the secrets as of one reading.
@@ -31,13 +35,13 @@ type keys struct {
 	active *record.Secret // the newest that signs; nil for none
 	now    flowfabric.Timestamp
 	readAt time.Time
+	// reading is the number of the reading.
+	reading int64
 }
 
-// How long secrets are believed: those that are known, and that there are no others.
-const (
-	keyTrust   = time.Minute
-	noKeyTrust = time.Second
-)
+// keyTrust is how long secrets are believed that are known. That there is none of a name is never believed: it may have been
+// made this instant. Whoever makes names up costs a read each time, one after the other, and all who wait share the next.
+const keyTrust = time.Minute
 
 func newKeyring(st store.Store, c clock.Clock, rules ops.Rules, do func(context.Context, *ops.Op) error) *keyring {
 	return &keyring{st: st, clock: c, rules: rules, do: do, turn: make(chan struct{}, 1)}
@@ -45,7 +49,7 @@ func newKeyring(st store.Store, c clock.Clock, rules ops.Rules, do func(context.
 
 // signing returns the key to sign with.
 func (r *keyring) signing(ctx context.Context) (handle.Key, error) {
-	k, err := r.keys(ctx, keyTrust)
+	k, err := r.keys(ctx, r.recent)
 	if err != nil {
 		return handle.Key{}, err
 	}
@@ -69,9 +73,10 @@ func (r *keyring) verifying(ctx context.Context, kid string) ([]byte, error) {
 
 // lookup returns the secrets, read again if one of a name is not among them, and about the storage time.
 func (r *keyring) lookup(ctx context.Context, kid string) (*keys, flowfabric.Timestamp, error) {
-	k, err := r.keys(ctx, keyTrust)
+	begun := r.readings.Load()
+	k, err := r.keys(ctx, r.recent)
 	if err == nil && kid != "" && k.byKid[kid] == nil {
-		k, err = r.keys(ctx, noKeyTrust) // it may be new
+		k, err = r.keys(ctx, func(k *keys) bool { return k.reading > begun })
 	}
 	if err != nil {
 		return nil, 0, err
@@ -79,9 +84,12 @@ func (r *keyring) lookup(ctx context.Context, kid string) (*keys, flowfabric.Tim
 	return k, k.now.Add(r.clock.Now().Sub(k.readAt)), nil
 }
 
-// keys returns secrets that were read trust ago at most.
-func (r *keyring) keys(ctx context.Context, trust time.Duration) (*keys, error) {
-	if k := r.fresh(trust); k != nil {
+// recent reports whether secrets are believed.
+func (r *keyring) recent(k *keys) bool { return r.clock.Now().Sub(k.readAt) < keyTrust }
+
+// keys returns secrets that are good enough.
+func (r *keyring) keys(ctx context.Context, good func(*keys) bool) (*keys, error) {
+	if k := r.known.Load(); k != nil && good(k) {
 		return k, nil
 	}
 	select {
@@ -90,26 +98,22 @@ func (r *keyring) keys(ctx context.Context, trust time.Duration) (*keys, error) 
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if k := r.fresh(trust); k != nil { // somebody else has read them meanwhile
+	if k := r.known.Load(); k != nil && good(k) { // somebody else has read them meanwhile
 		return k, nil
 	}
+	changes := r.changes.Load()
 	k, err := r.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r.known.Store(k)
+	if r.changes.Load() == changes {
+		r.known.Store(k)
+	}
 	return k, nil
 }
 
-func (r *keyring) fresh(trust time.Duration) *keys {
-	if k := r.known.Load(); k != nil && r.clock.Now().Sub(k.readAt) < trust {
-		return k
-	}
-	return nil
-}
-
 func (r *keyring) read(ctx context.Context) (*keys, error) {
-	readAt := r.clock.Now()
+	readAt, reading := r.clock.Now(), r.readings.Add(1)
 	list, now, err := r.rules.Secrets(ctx, r.st)
 	if err != nil {
 		return nil, err
@@ -123,7 +127,7 @@ func (r *keyring) read(ctx context.Context) (*keys, error) {
 		}
 		list = append(list, first)
 	}
-	k := &keys{byKid: make(map[string]*record.Secret), active: ops.CurrentSecret(list, now), now: now, readAt: readAt}
+	k := &keys{byKid: make(map[string]*record.Secret), active: ops.CurrentSecret(list, now), now: now, readAt: readAt, reading: reading}
 	for _, s := range list {
 		k.byKid[s.Kid] = s
 	}
@@ -131,4 +135,7 @@ func (r *keyring) read(ctx context.Context) (*keys, error) {
 }
 
 // forget has the secrets read again at their next use.
-func (r *keyring) forget() { r.known.Store(nil) }
+func (r *keyring) forget() {
+	r.changes.Add(1)
+	r.known.Store(nil)
+}

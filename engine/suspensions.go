@@ -8,7 +8,6 @@ import (
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/commit"
 	"github.com/flowfabric/flowfabric/internal/ops"
-	"github.com/flowfabric/flowfabric/internal/waitpoint"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/record"
 )
@@ -31,12 +30,12 @@ func (e *Engine) Suspend(ctx context.Context, cmd flowfabric.Suspend) (flowfabri
 }
 
 // signing returns the key to sign tokens with.
-func (e *Engine) signing(ctx context.Context, op string) (waitpoint.Key, error) {
+func (e *Engine) signing(ctx context.Context, op string) (ops.Key, error) {
 	if err := e.open(op); err != nil {
-		return waitpoint.Key{}, err
+		return ops.Key{}, err
 	}
 	key, err := e.keys.signing(ctx)
-	return waitpoint.Key{Kid: key.Kid, Secret: key.Secret}, called(op, err)
+	return ops.Key{Kid: key.Kid, Secret: key.Secret}, called(op, err)
 }
 
 // CreateWaitpoint implements [flowfabric.Suspensions].
@@ -65,7 +64,7 @@ func (e *Engine) CloseWaitpoint(ctx context.Context, cmd flowfabric.CloseWaitpoi
 // DeliverSignal implements [flowfabric.Suspensions].
 func (e *Engine) DeliverSignal(ctx context.Context, cmd flowfabric.Signal) (res flowfabric.SignalResult, err error) {
 	const op = "deliver signal"
-	keys, _, err := e.verifying(ctx, op, waitpoint.KidOf(cmd.Token))
+	keys, _, err := e.verifying(ctx, op, ops.TokenKid(cmd.Token))
 	if err != nil {
 		return res, err
 	}
@@ -74,7 +73,7 @@ func (e *Engine) DeliverSignal(ctx context.Context, cmd flowfabric.Signal) (res 
 }
 
 // verifying returns the secrets to verify with, the one of a name as fresh as may be, and about the storage time.
-func (e *Engine) verifying(ctx context.Context, op, kid string) (waitpoint.Keys, flowfabric.Timestamp, error) {
+func (e *Engine) verifying(ctx context.Context, op, kid string) (ops.Keys, flowfabric.Timestamp, error) {
 	if err := e.open(op); err != nil {
 		return nil, 0, err
 	}
@@ -104,43 +103,25 @@ func (e *Engine) Approve(ctx context.Context, cmd flowfabric.Approval) (res flow
 // SealLink implements [flowfabric.Suspensions].
 func (e *Engine) SealLink(ctx context.Context, cmd flowfabric.SealLink) (flowfabric.SignalLink, error) {
 	const op = "seal link"
-	if err := cmd.Validate(); err != nil {
-		return "", called(op, err)
-	}
-	keys, _, err := e.verifying(ctx, op, waitpoint.KidOf(cmd.Token))
+	keys, _, err := e.verifying(ctx, op, ops.TokenKid(cmd.Token))
 	if err != nil {
 		return "", err
-	}
-	until, now, err := e.rules.VerifyToken(ctx, e.st, cmd, keys)
-	if err != nil {
-		return "", called(op, err)
-	}
-	if cmd.ExpiresIn > 0 {
-		until = now.Add(cmd.ExpiresIn)
 	}
 	key, err := e.signing(ctx, op)
 	if err != nil {
 		return "", err
 	}
-	link, err := waitpoint.SealLink(key, waitpoint.Link{
-		ExecutionID: cmd.ExecutionID, WaitpointID: cmd.WaitpointID, SignalName: cmd.SignalName, Source: cmd.Source,
-		ExpiresAt: until, SingleUse: cmd.SingleUse,
-	})
-	return link, called(op, err)
+	link, err := e.rules.SealLink(ctx, e.st, cmd, keys, key)
+	return link, commit.Coded(err)
 }
 
 // SignalByLink implements [flowfabric.Suspensions].
 func (e *Engine) SignalByLink(ctx context.Context, cmd flowfabric.SignalByLink) (res flowfabric.SignalResult, err error) {
-	const op = "follow link"
-	keys, now, err := e.verifying(ctx, op, waitpoint.LinkKid(cmd.Link))
+	keys, now, err := e.verifying(ctx, "follow link", ops.LinkKid(cmd.Link))
 	if err != nil {
 		return res, err
 	}
-	link, err := waitpoint.OpenLink(keys, cmd.Link, now)
-	if err != nil {
-		return res, called(op, err)
-	}
-	err = e.doOp(ctx, func() (*ops.Op, error) { return e.rules.FollowLink(link, cmd, now, &res) })
+	err = e.doOp(ctx, func() (*ops.Op, error) { return e.rules.SignalByLink(cmd, keys, now, &res) })
 	return res, err
 }
 

@@ -63,7 +63,9 @@ func (env *Env) close() {
 		w.stop()
 	}
 	for _, w := range env.workers {
-		<-w.ended
+		if err := <-w.ended; err != nil && !errors.Is(err, errCrashed) {
+			env.Logf("a worker has ended: %v", err)
+		}
 	}
 	if err := env.Engine.Close(context.WithoutCancel(env.Context())); err != nil {
 		env.Error(err)

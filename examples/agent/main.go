@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -157,58 +158,48 @@ func run(ctx context.Context) error {
 	server := httptest.NewServer(scripted(&asked))
 	defer server.Close()
 
-	id, err := eng.Submit(ctx, flowfabric.Submit{Lane: "agents", Kind: "ask", Payload: []byte(`"What is twice the population of Paris?"`), Policy: flowfabric.Retry(1, flowfabric.FixedBackoff(0))})
+	id, err := eng.Submit(ctx, flowfabric.Submit{Lane: "agents", Kind: "ask", Payload: []byte(`"What is twice the population of Paris?"`)})
 	if err != nil {
 		return err
 	}
 	a := agent{model: ask(server.URL), tools: tools(&done)}
-	// The first process fails behind its second tool call; the one that follows finds what was done.
-	broken := a
-	broken.model = func(ctx context.Context, talk []Turn) (Turn, error) {
+	// The first process is stopped when it is about to ask the model for the third time; the next one finds what was done.
+	third := make(chan struct{})
+	first := a
+	first.model = func(ctx context.Context, talk []Turn) (Turn, error) {
 		if len(talk) == 5 {
-			return Turn{}, fmt.Errorf("the network is down")
+			close(third)
+			<-ctx.Done()
+			return Turn{}, context.Cause(ctx)
 		}
 		return a.model(ctx, talk)
 	}
-	if err := work(ctx, eng, broken, func() bool { return asked.Load() == 2 && done.Load() == 2 }); err != nil {
+	if err := work(ctx, eng, first, func() error { <-third; return nil }); err != nil {
 		return err
 	}
 	fmt.Printf("the first process made %d model calls and %d tool calls, and stopped\n", asked.Load(), done.Load())
-	ended := func() bool {
-		r, err := eng.Wait(ctx, id.ID, 10*time.Second)
-		return err != nil || r.Outcome != flowfabric.OutcomeNone
-	}
-	if err := work(ctx, eng, a, ended); err != nil {
+	var r flowfabric.Result
+	if err := work(ctx, eng, a, func() (err error) {
+		r, err = eng.Wait(ctx, id.ID, 30*time.Second)
 		return err
-	}
-	r, err := eng.Result(ctx, id.ID)
-	if err != nil {
+	}); err != nil {
 		return err
 	}
 	fmt.Printf("%s: %s, after %d model calls and %d tool calls in all\n", r.Outcome, r.Payload, asked.Load(), done.Load())
 	if asked.Load() != int64(len(script)) || done.Load() != int64(len(script)-1) {
-		return fmt.Errorf("something was done twice")
+		return errors.New("something was done twice")
 	}
 	return nil
 }
 
-// work runs a worker until a condition holds.
-func work(ctx context.Context, eng *engine.Engine, a agent, until func() bool) error {
-	w := worker.New(eng, worker.Config{Lanes: []flowfabric.LaneID{"agents"}})
+// work runs a worker until something has happened.
+func work(ctx context.Context, eng *engine.Engine, a agent, until func() error) error {
+	w := worker.New(eng, worker.Config{Lanes: []flowfabric.LaneID{"agents"}, DrainTimeout: -1})
 	worker.Handle(w, "ask", a.run)
 	working, stop := context.WithCancel(ctx)
-	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(working) }()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !until() {
-		select {
-		case <-tick.C:
-		case err := <-ended:
-			return err
-		}
-	}
+	err := until()
 	stop()
-	return <-ended
+	return errors.Join(err, <-ended)
 }

@@ -19,7 +19,7 @@ import (
 const maxSignalDelay = time.Hour
 
 // DeliverSignal takes a signal in whose token is verified with keys; out gets the answer.
-func (r Rules) DeliverSignal(cmd ff.Signal, keys waitpoint.Keys, out *ff.SignalResult) (*Op, error) {
+func (r Rules) DeliverSignal(cmd ff.Signal, keys Keys, out *ff.SignalResult) (*Op, error) {
 	authorise := func(w *record.Waitpoint, _ *record.Execution) error { return waitpoint.Verify(keys, cmd.Token, w) }
 	return r.deliver("deliver signal", cmd, authorise, out)
 }
@@ -46,8 +46,27 @@ func (r Rules) Approve(cmd ff.Approval, out *ff.SignalResult) (*Op, error) {
 	}, authorise, out)
 }
 
-// FollowLink takes in the signal a verified link stands for; out gets the answer.
-func (r Rules) FollowLink(l waitpoint.Link, cmd ff.SignalByLink, now ff.Timestamp, out *ff.SignalResult) (*Op, error) {
+type (
+	// Key signs tokens and links.
+	Key = waitpoint.Key
+	// Keys finds the secrets that verify them.
+	Keys = waitpoint.Keys
+)
+
+// TokenKid is the name of the key a token says it was signed with; empty for a malformed one.
+func TokenKid(t ff.WaitpointToken) string { return waitpoint.KidOf(t) }
+
+// LinkKid is the name of the key a link says it was signed with; empty for a malformed one.
+func LinkKid(l ff.SignalLink) string { return waitpoint.LinkKid(l) }
+
+// SignalByLink takes in the signal a link stands for, if it verifies with keys; now is about the storage time, out gets the
+// answer.
+func (r Rules) SignalByLink(cmd ff.SignalByLink, keys Keys, now ff.Timestamp, out *ff.SignalResult) (*Op, error) {
+	const op = "follow link"
+	l, err := waitpoint.OpenLink(keys, cmd.Link, now)
+	if err != nil {
+		return nil, named(op, err)
+	}
 	s := ff.Signal{
 		ExecutionID: l.ExecutionID, WaitpointID: l.WaitpointID, Name: l.SignalName, Category: "approval", SourceType: "link",
 		SourceIdentity: l.Source, Payload: cmd.Payload, Encoding: cmd.Encoding,
@@ -64,7 +83,7 @@ func (r Rules) FollowLink(l waitpoint.Link, cmd ff.SignalByLink, now ff.Timestam
 		}
 		return nil
 	}
-	return r.deliver("follow link", s, authorise, out)
+	return r.deliver(op, s, authorise, out)
 }
 
 func (r Rules) checkSignal(c *ff.Signal) error {

@@ -21,7 +21,7 @@ const suspendScope = "suspend"
 const timeoutSlack = 10 * time.Minute
 
 // Suspend parks an execution; key signs tokens, out gets the answer.
-func (r Rules) Suspend(cmd ff.Suspend, key waitpoint.Key, out *ff.Suspended) (*Op, error) {
+func (r Rules) Suspend(cmd ff.Suspend, key Key, out *ff.Suspended) (*Op, error) {
 	if err := firstError(r.checkID(cmd.ExecutionID), cmd.Validate()); err != nil {
 		return nil, named("suspend", err)
 	}
@@ -35,7 +35,7 @@ func (r Rules) Suspend(cmd ff.Suspend, key waitpoint.Key, out *ff.Suspended) (*O
 type suspend struct {
 	Rules
 	cmd    ff.Suspend
-	key    waitpoint.Key
+	key    Key
 	digest []byte
 	out    *ff.Suspended
 }
@@ -79,11 +79,15 @@ func (s *suspend) reads() []record.Key {
 
 func (s *suspend) decide(tx *store.Tx, e *record.Execution, _ *record.Attempt) (lifecycle.Change, error) {
 	none := lifecycle.Change{}
-	if done, err := s.repeated(tx); done || err != nil {
+	if done, err := s.remembered(tx); done || err != nil {
 		return none, err
 	}
-	now := tx.Now()
-	if err := lifecycle.CheckHolder(e, s.cmd.Fence, now); err != nil {
+	repeats := s.repeats(tx)
+	if repeats && !s.out.AlreadySatisfied {
+		return none, nil
+	}
+	now := tx.Now() // that a lease is still held is said to its holder alone
+	if err := lifecycle.CheckHolder(e, s.cmd.Fence, now); err != nil || repeats {
 		return none, err
 	}
 	cmd := s.cmd
@@ -138,27 +142,35 @@ func (s *suspend) deadline(e *record.Execution, cmd *ff.Suspend, now ff.Timestam
 	}
 }
 
-// repeated recognises a repeat, by its idempotency key or by the id of the suspension, and gives the first answer again.
-func (s *suspend) repeated(tx *store.Tx) (bool, error) {
-	if s.cmd.IdempotencyKey != "" {
-		if reply := store.Get[*record.Reply](tx, s.replyKey()); reply != nil && reply.ExpiresAt > tx.Now() {
-			if string(reply.Digest) != string(s.digest) {
-				return false, &ff.Error{Code: ff.CodeIdempotencyConflict, Detail: "another suspend had the same idempotency key"}
-			}
-			return true, json.Unmarshal(reply.Outcome, s.out)
-		}
+// remembered gives the first answer again to a repeat with the same idempotency key.
+func (s *suspend) remembered(tx *store.Tx) (bool, error) {
+	if s.cmd.IdempotencyKey == "" {
+		return false, nil
 	}
+	reply := store.Get[*record.Reply](tx, s.replyKey())
+	if reply == nil || reply.ExpiresAt <= tx.Now() {
+		return false, nil
+	}
+	if string(reply.Digest) != string(s.digest) {
+		return false, &ff.Error{Code: ff.CodeIdempotencyConflict, Detail: "another suspend had the same idempotency key"}
+	}
+	return true, json.Unmarshal(reply.Outcome, s.out)
+}
+
+// repeats recognises a repeat by the id of the suspension, to which its waitpoints are bound, and gives the first answer
+// again. If that suspension is not the last, it was satisfied at once, or it is long over.
+func (s *suspend) repeats(tx *store.Tx) bool {
 	bound := s.bound(tx)
 	for _, w := range bound {
 		if w == nil || w.SuspensionID != s.cmd.SuspensionID {
-			return false, nil
+			return false
 		}
 	}
 	last := store.Get[*record.Suspension](tx, suspensionKey(s.cmd.ExecutionID))
 	*s.out = ff.Suspended{
 		AlreadySatisfied: last == nil || last.SuspensionID != s.cmd.SuspensionID, SuspensionID: s.cmd.SuspensionID, Waitpoints: grants(bound),
 	}
-	return true, nil
+	return true
 }
 
 // remember keeps the answer for repeats with the same idempotency key.
@@ -184,7 +196,7 @@ func grants(list []*record.Waitpoint) []ff.WaitpointGrant {
 }
 
 // CreateWaitpoint makes a waitpoint for a later suspend; key signs its token, out gets it.
-func (r Rules) CreateWaitpoint(cmd ff.CreateWaitpoint, key waitpoint.Key, out *ff.WaitpointGrant) (*Op, error) {
+func (r Rules) CreateWaitpoint(cmd ff.CreateWaitpoint, key Key, out *ff.WaitpointGrant) (*Op, error) {
 	minted := cmd.WaitpointID.IsZero()
 	if minted {
 		cmd.WaitpointID = ff.NewWaitpointID()

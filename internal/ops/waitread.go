@@ -73,18 +73,33 @@ func (r Rules) WaitpointToken(ctx context.Context, st store.Store, id ff.Executi
 	return w.Token, nil
 }
 
-// VerifyToken checks the token of a waitpoint and returns until when the waitpoint can be signalled, 0 for no end.
-func (r Rules) VerifyToken(ctx context.Context, st store.Store, cmd ff.SealLink, keys waitpoint.Keys) (ff.Timestamp, ff.Timestamp, error) {
-	key := record.WaitpointKey{ExecutionID: cmd.ExecutionID, WaitpointID: cmd.WaitpointID}
-	tx, err := r.view(ctx, st, cmd.ExecutionID, key)
+// SealLink makes a link out of a token that verifies with keys; key signs it.
+func (r Rules) SealLink(ctx context.Context, st store.Store, cmd ff.SealLink, keys Keys, key Key) (ff.SignalLink, error) {
+	link, err := r.sealLink(ctx, st, cmd, keys, key)
+	return link, named("seal link", err)
+}
+
+func (r Rules) sealLink(ctx context.Context, st store.Store, cmd ff.SealLink, keys Keys, key Key) (ff.SignalLink, error) {
+	if err := cmd.Validate(); err != nil {
+		return "", err
+	}
+	point := record.WaitpointKey{ExecutionID: cmd.ExecutionID, WaitpointID: cmd.WaitpointID}
+	tx, err := r.view(ctx, st, cmd.ExecutionID, point)
 	if err != nil {
-		return 0, 0, err
+		return "", err
 	}
-	w := store.Get[*record.Waitpoint](tx, key)
+	w := store.Get[*record.Waitpoint](tx, point)
 	if err := waitpoint.Verify(keys, cmd.Token, w); err != nil {
-		return 0, 0, err
+		return "", err
 	}
-	return w.ExpiresAt, tx.Now(), nil
+	until := w.ExpiresAt
+	if cmd.ExpiresIn > 0 {
+		until = tx.Now().Add(cmd.ExpiresIn)
+	}
+	return waitpoint.SealLink(key, waitpoint.Link{
+		ExecutionID: cmd.ExecutionID, WaitpointID: cmd.WaitpointID, SignalName: cmd.SignalName, Source: cmd.Source,
+		ExpiresAt: until, SingleUse: cmd.SingleUse,
+	})
 }
 
 // DescribeWaitpoint tells of a waitpoint and its signals.

@@ -90,6 +90,7 @@ func contributionOf(c *ff.Condition, have []record.SignalRef, s *record.SignalRe
 		default:
 			best = contributes
 		}
+	default: // no signal counts
 	}
 	return best
 }

@@ -32,6 +32,7 @@ func point() *record.Waitpoint {
 	return New(key1, record.WaitpointKey{ExecutionID: execution, WaitpointID: ff.WaitpointID{9}}, "legal", 0, 2000, 1000)
 }
 
+// FIX-S18: no text in a key can pass for the end of one part and the beginning of the next.
 func TestMint_IsTheMACOfTheFramedParts(t *testing.T) {
 	kid, digest, _ := strings.Cut(point().Token.Reveal(), ":")
 	// Made by another program: each part behind its length in 8 bytes, then HMAC-SHA256.
@@ -97,15 +98,6 @@ func TestVerify_IsOfOneWaitpointAlone(t *testing.T) {
 		if Verify(both, w.Token, &other) == nil {
 			t.Errorf("it is accepted for another %s", name)
 		}
-	}
-}
-
-// FIX-S18: parts that look alike when they are joined are told apart.
-func TestMint_FramesItsParts(t *testing.T) {
-	x, y := point(), point()
-	x.Name, y.Name = "a:b|c", "a:b"
-	if Mint(key1, x) == Mint(key1, y) || Mint(Key{"k1", key1.Secret}, x) == Mint(Key{"k1a", key1.Secret}, x) {
-		t.Error("two waitpoints have one token")
 	}
 }
 
