@@ -25,6 +25,7 @@ import (
 type callersTx interface {
 	submit(ctx context.Context, cmds ...ff.Submit) ([]ff.SubmitResult, error)
 	complete(ctx context.Context, cmd ff.Complete) error
+	step(ctx context.Context, cmd ff.RecordStep) (ff.StepMemo, error)
 	exec(ctx context.Context, sql string) error
 	end(ctx context.Context, commit bool) error
 }

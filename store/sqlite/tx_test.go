@@ -309,3 +309,36 @@ func TestTx_ACommitIsNoticedByTheEnginesOfTheProcess(t *testing.T) {
 		t.Errorf("wake %v; want one for any lane", wake)
 	}
 }
+
+func TestRecordStepTx_CommitsWithTheCaller(t *testing.T) {
+	c := newCaller(t)
+	id, fence := c.hold(2_000)
+	cmd := ff.RecordStep{ExecutionID: id, Fence: fence, Name: "charge", Result: []byte("paid")}
+	for _, end := range []string{"ROLLBACK", "COMMIT"} {
+		c.exec("BEGIN IMMEDIATE")
+		c.exec("INSERT INTO orders VALUES (2)")
+		memo, err := RecordStepTx(t.Context(), c.db, c.opts(), cmd)
+		if err != nil || memo.Repeated || string(memo.Result) != "paid" || memo.RecordedAt != 1_000 {
+			t.Fatalf("%+v, %v", memo, err)
+		}
+		c.exec(end)
+		want := map[string]string{"ROLLBACK": "1 0", "COMMIT": "2 1"}[end]
+		if got := ask(t, c.path, "SELECT (SELECT count(*) FROM orders) || ' ' || (SELECT count(*) FROM ff_step)"); got != want {
+			t.Errorf("%s: orders and steps %s, want %s", end, got, want)
+		}
+	}
+	c.exec("BEGIN IMMEDIATE")
+	cmd.Result = []byte("paid again")
+	memo, err := RecordStepTx(t.Context(), c.db, c.opts(), cmd)
+	if err != nil || !memo.Repeated || string(memo.Result) != "paid" {
+		t.Errorf("recorded again: %+v, %v", memo, err)
+	}
+	c.exec("ROLLBACK")
+	c.now = 2_000
+	c.exec("BEGIN IMMEDIATE")
+	cmd.Name = "another"
+	if _, err := RecordStepTx(t.Context(), c.db, c.opts(), cmd); !errors.Is(err, ff.ErrLeaseExpired) {
+		t.Errorf("after the end of the lease: %v", err)
+	}
+	c.exec("ROLLBACK")
+}
