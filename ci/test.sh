@@ -26,4 +26,4 @@ if [ $# = 0 ]; then
 	set -- ./...
 fi
 # No package needs minutes: one that hangs should be known before anybody has lost patience.
-exec ci/servers.sh go test ${race:+"$race"} -timeout=5m "$@"
+exec ci/servers.sh go test ${race:+"$race"} -timeout=10m "$@"

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"pgregory.net/rapid"
@@ -409,11 +410,17 @@ var signalBufferTests = []behaviour{{"BufferedSignalsAreLimited", testSignalBuff
 func testSignalBufferLimit(e *env) {
 	c := e.running(ff.Submit{})
 	p := e.createWaitpoint(c, approvalKey)
-	for i := range 1000 {
-		if effect := e.deliver(signal(c.ExecutionID, p, "go")); effect != ff.EffectBuffered {
-			e.Fatalf("signal %d: %s", i, effect)
-		}
+	var senders sync.WaitGroup // many at once, which share commits: one by one it takes a while
+	for range 100 {
+		senders.Go(func() {
+			for range 10 {
+				if res, err := e.svc.DeliverSignal(e.Context(), signal(c.ExecutionID, p, "go")); res.Effect != ff.EffectBuffered || err != nil {
+					e.Errorf("signal: %+v, %v", res, err)
+				}
+			}
+		})
 	}
+	senders.Wait()
 	e.refused("buffered, one over", errOf(e.svc.DeliverSignal(e.Context(), signal(c.ExecutionID, p, "go"))), "signal_limit_exceeded")
 	e.complete(c)
 }

@@ -25,16 +25,16 @@ func TestFinishedExecutions_AreNoBurden(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	trimmed := 0
-	wg.Go(func() { trimmed = trim(ctx, t, large.st, finished) })
+	wg.Go(func() { trimmed = trim(ctx, t, large) })
 	if soaking() {
 		compare(t, "retention at work", 0.8, rounds, work, small, large)
 		cancel()
 	}
 	wg.Wait()
 	cancel()
-	t.Logf("%d were removed", trimmed)
-	if !soaking() && trimmed != finished {
-		t.Errorf("%d were removed, want %d", trimmed, finished)
+	t.Logf("%d were removed here", trimmed) // the engine's own retention may have removed others
+	if left := large.count(t, "ff_exec_core WHERE execution_id < '00000001-0000-0000-0000-000000000000'"); !soaking() && left != 0 {
+		t.Errorf("%d are left that may be removed", left)
 	}
 	// Every execution has its entry, also after others, the engine's own retention for one, have trimmed beside us.
 	executions, entries := large.count(t, "ff_exec_core"), large.count(t, "ff_retention")
@@ -46,12 +46,16 @@ func TestFinishedExecutions_AreNoBurden(t *testing.T) {
 	}
 }
 
-// trim removes what may be removed, as an engine does: in batches, at rest nine tenths of the time.
-func trim(ctx context.Context, t *testing.T, st store.Store, most int) (removed int) {
-	for removed < most && ctx.Err() == nil {
+// trim removes what may be removed, as an engine does: in batches, at rest nine tenths of the time, until there is nothing
+// left, also of what somebody else is removing at the moment.
+func trim(ctx context.Context, t *testing.T, l *load) (removed int) {
+	for ctx.Err() == nil {
 		begin := wall.Now()
-		done, err := st.Trim(ctx, store.Trim{Limit: 1000})
+		done, err := l.st.Trim(ctx, store.Trim{Limit: 1000})
 		removed += done.Executions
+		if done.Executions == 0 && err == nil && l.count(t, "ff_retention WHERE execution_id < '00000001-0000-0000-0000-000000000000'") == 0 {
+			return removed
+		}
 		if err != nil || done.Executions > 1000 {
 			if ctx.Err() == nil {
 				t.Errorf("trim: %d removed, %v", done.Executions, err)
