@@ -295,8 +295,15 @@ func (c Condition) MarshalJSON() ([]byte, error) {
 	}
 }
 
+// maxConditionText bounds a condition that is read, with whatever white space. Each level is read once for every level above
+// it, so without a bound a deep one could take any time.
+const maxConditionText = 2 * MaxConditionBytes
+
 // UnmarshalJSON implements [json.Unmarshaler]. It refuses what it does not know, but does not validate what it does.
 func (c *Condition) UnmarshalJSON(text []byte) error {
+	if len(text) > maxConditionText {
+		return badCondition("condition_too_large: %d bytes; at most %d are read", len(text), maxConditionText)
+	}
 	switch string(text) {
 	case `"OperatorOnly"`:
 		*c = OnOperator()

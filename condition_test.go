@@ -56,6 +56,21 @@ func TestCondition_UnmarshalRefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
+// A condition of very many levels is refused before it is looked at: level by level it would take minutes.
+func TestCondition_UnmarshalHasABound(t *testing.T) {
+	open, end := `{"Composite":{"kind":"AllOf","members":[`, `]}}`
+	for levels, want := range map[int]string{350: "depth 5 exceeds cap 4", 400: "condition_too_large: 17214 bytes; at most 16384 are read", 3_000: "condition_too_large"} {
+		var c Condition
+		err := json.Unmarshal([]byte(strings.Repeat(open, levels)+`"OperatorOnly"`+strings.Repeat(end, levels)), &c)
+		if err == nil {
+			err = c.Validate()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d levels: %.200v, want %q", levels, err, want)
+		}
+	}
+}
+
 // The rules and texts of chapter 40, section 2.3, with those of FIX-S7, S8, S10 and S11.
 func TestCondition_Validate(t *testing.T) {
 	nested := func(depth int) Condition {
