@@ -170,13 +170,13 @@ type StreamClosed string
 
 // Reasons.
 const (
-	ClosedSuccess           StreamClosed = "attempt_success"
-	ClosedFailure           StreamClosed = "attempt_failure"
-	ClosedCancelled         StreamClosed = "attempt_cancelled"
-	ClosedLeaseExpired      StreamClosed = "lease_expired" // reclaimed, once another attempt has begun
-	ClosedReclaimed         StreamClosed = "reclaimed"
-	ClosedExpired           StreamClosed = "expired"
-	ClosedSuspensionTimeout StreamClosed = "suspension_timeout"
+	StreamClosedSuccess           StreamClosed = "attempt_success"
+	StreamClosedFailure           StreamClosed = "attempt_failure"
+	StreamClosedCancelled         StreamClosed = "attempt_cancelled"
+	StreamClosedLeaseExpired      StreamClosed = "lease_expired" // reclaimed, once another attempt has begun
+	StreamClosedReclaimed         StreamClosed = "reclaimed"
+	StreamClosedExpired           StreamClosed = "expired"
+	StreamClosedSuspensionTimeout StreamClosed = "suspension_timeout"
 )
 
 // StreamInfo tells of a stream without its frames.
