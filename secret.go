@@ -53,7 +53,13 @@ type RotateResult struct {
 	Noop bool
 	// Removed counts the expired secrets that were removed.
 	Removed int
+	// OpenWaitpoints counts the waitpoints, up to [MaxOpenWaitpoints], whose tokens the previous secret signed and that still
+	// take signals: what waits on them longer than the grace, no token can resume any more. -1 if that could not be counted.
+	OpenWaitpoints int
 }
+
+// MaxOpenWaitpoints is how far [RotateResult.OpenWaitpoints] counts.
+const MaxOpenWaitpoints = 10_000
 
 // SecretSnapshot tells of a signing secret without telling it.
 type SecretSnapshot struct {

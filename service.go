@@ -240,8 +240,9 @@ type Suspensions interface {
 
 	// DeliverSignal sends a signal. Checks run in the order of chapter 40, section 8.2: [ErrExecutionNotFound], the token
 	// ([ErrMissingToken], [ErrInvalidToken] — also for a waitpoint that does not exist —, [ErrTokenExpired]), a repeat, which
-	// is a Duplicate, [ErrTargetNotSignalable], [ErrWaitpointClosed], [ErrSignalLimitExceeded]. A refused signal changes
-	// nothing. Idempotent by its id, and by its idempotency key.
+	// is a Duplicate, [ErrTargetNotSignalable], [ErrWaitpointClosed], [ErrSignalLimitExceeded]. Too many to one waitpoint fail
+	// before all that with [ErrResourceExhausted], whose Attrs have retry_after_ms. A refused signal changes nothing.
+	// Idempotent by its id, and by its idempotency key.
 	DeliverSignal(ctx context.Context, cmd Signal) (SignalResult, error)
 	// Approve sends the signal of an operator, who needs no token. It fails with [ErrWaitpointNotFound] and, for another
 	// lane, with [ErrInvalidInput].

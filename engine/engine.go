@@ -42,6 +42,9 @@ type Config struct {
 	// time, at once, so that others continue its attempts. All engines of a deployment should agree on it, and an instance
 	// id must then be of one process in all namespaces. Default: such leases run out.
 	ReclaimDeadWorkers bool
+	// SignalRate is how many signals a second this engine takes for one waitpoint in the long run, twenty seconds' worth at
+	// once: 1 to 1,000,000, default 100. More fail with [flowfabric.ErrResourceExhausted]. Approvals are not bounded.
+	SignalRate int
 	// Logger gets life-cycle and recovery messages. Default: none.
 	Logger *slog.Logger
 	// Clock paces the loops; tests own it. Default: the machine's. The time of leases and delays is the store's.
@@ -54,6 +57,7 @@ func (c *Config) setDefaults() {
 	c.DueBatch = cmp.Or(c.DueBatch, 200)
 	c.Retention = cmp.Or(c.Retention, flowfabric.DefaultRetention)
 	c.EventRetention = cmp.Or(c.EventRetention, 7*24*time.Hour)
+	c.SignalRate = cmp.Or(c.SignalRate, 100)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -77,6 +81,9 @@ func (c *Config) validate() error {
 	}
 	if c.DueBatch < 1 || c.DueBatch > 1000 {
 		return bad("DueBatch", fmt.Sprintf("is %d; it must be between 1 and 1000", c.DueBatch))
+	}
+	if c.SignalRate < 1 || c.SignalRate > 1_000_000 {
+		return bad("SignalRate", fmt.Sprintf("is %d; it must be between 1 and 1000000", c.SignalRate))
 	}
 	const longest = time.Duration(flowfabric.MaxSpanMS) * time.Millisecond
 	if c.Retention < time.Second || c.Retention > longest {
@@ -102,6 +109,7 @@ type Engine struct {
 	finished *finished
 	intake   *intake
 	keys     *keyring
+	signals  *signalRate
 	// reclaimDead is Config.ReclaimDeadWorkers.
 	reclaimDead bool
 	group       *loop.Group
@@ -128,6 +136,7 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 	}
 	e.rules = ops.Rules{Partitions: cfg.Partitions, Retention: cfg.Retention, Home: e.home}
 	e.intake = newIntake(st, e.rules, cfg.Clock)
+	e.signals = newSignalRate(cfg.Clock, cfg.SignalRate)
 	e.keys = newKeyring(st, cfg.Clock, e.rules, e.do)
 	wakes, err := e.watch(ctx, &cfg)
 	if err != nil {

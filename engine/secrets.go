@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"fmt"
+	"time"
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/commit"
@@ -59,7 +60,24 @@ func (e *Engine) RotateSecret(ctx context.Context, cmd flowfabric.RotateSecret) 
 		return flowfabric.RotateResult{}, err
 	}
 	e.keys.forget()
+	if !res.Noop && res.PreviousKid != "" {
+		res.OpenWaitpoints = e.openWaitpoints(ctx, res.PreviousKid, cmd.Grace)
+	}
 	return res, nil
+}
+
+// openWaitpoints counts what waits for signals under a secret that has just been retired, and warns of it.
+func (e *Engine) openWaitpoints(ctx context.Context, kid string, grace time.Duration) int {
+	n, err := e.st.CountSignedBy(ctx, kid, flowfabric.MaxOpenWaitpoints)
+	switch {
+	case err != nil:
+		e.log.WarnContext(ctx, "waitpoints whose tokens a retired secret signed could not be counted", "kid", kid, "error", err)
+		return -1
+	case n > 0:
+		e.log.WarnContext(ctx, "waitpoints are open whose tokens verify no longer than the grace of the secret that was retired",
+			"kid", kid, "open", n, "grace", grace)
+	}
+	return n
 }
 
 // ListSecrets implements [flowfabric.Secrets].

@@ -64,6 +64,9 @@ func (e *Engine) CloseWaitpoint(ctx context.Context, cmd flowfabric.CloseWaitpoi
 // DeliverSignal implements [flowfabric.Suspensions].
 func (e *Engine) DeliverSignal(ctx context.Context, cmd flowfabric.Signal) (res flowfabric.SignalResult, err error) {
 	const op = "deliver signal"
+	if err := e.signals.toWaitpoint(cmd.ExecutionID, cmd.WaitpointID); err != nil {
+		return res, called(op, err)
+	}
 	keys, _, err := e.verifying(ctx, op, ops.TokenKid(cmd.Token))
 	if err != nil {
 		return res, err
@@ -117,7 +120,11 @@ func (e *Engine) SealLink(ctx context.Context, cmd flowfabric.SealLink) (flowfab
 
 // SignalByLink implements [flowfabric.Suspensions].
 func (e *Engine) SignalByLink(ctx context.Context, cmd flowfabric.SignalByLink) (res flowfabric.SignalResult, err error) {
-	keys, now, err := e.verifying(ctx, "follow link", ops.LinkKid(cmd.Link))
+	const op = "follow link"
+	if err := e.signals.byLink(cmd.Link); err != nil {
+		return res, called(op, err)
+	}
+	keys, now, err := e.verifying(ctx, op, ops.LinkKid(cmd.Link))
 	if err != nil {
 		return res, err
 	}

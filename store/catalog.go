@@ -20,6 +20,9 @@ type Catalog interface {
 	CountLane(ctx context.Context, lane flowfabric.LaneID, most int) (LaneCount, error)
 	// CountMembers counts the executions of a flow by public state.
 	CountMembers(ctx context.Context, flow record.FlowKey) (map[flowfabric.PublicState]int, error)
+	// CountSignedBy counts the waitpoints that are pending or active and whose token was signed under a name, up to most. It
+	// may read the whole table: it is for a call an operator makes now and then.
+	CountSignedBy(ctx context.Context, kid string, most int) (int, error)
 	// Records returns the records of a keyed family in order of their keys, as Key.Parts orders them: bytewise. Of copies
 	// on several shards, whose keys differ in their partition alone, it returns one.
 	Records(ctx context.Context, q RecordQuery) ([]record.Keyed, error)

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 
@@ -194,3 +195,24 @@ func (firstOf) Partition() flowfabric.Partition { return flowfabric.Partition{} 
 
 // Parts implements [record.Key].
 func (firstOf) Parts() []string { return nil }
+
+// CountSignedBy implements [store.Catalog].
+func (s *Store) CountSignedBy(ctx context.Context, kid string, most int) (n int, err error) {
+	ses, err := s.begin(ctx, 0, len(s.shards))
+	if err != nil {
+		return 0, err
+	}
+	defer ses.Close()
+	for _, sh := range ses.held {
+		sh.keyed.order.AscendGreaterOrEqual(firstOf(record.Waitpoints), func(key record.Key) bool {
+			w, ok := sh.keyed.byKey[key].(*record.Waitpoint)
+			if ok && w.Open() {
+				if signedBy, _ := w.Token.Fingerprint(); signedBy == kid {
+					n++
+				}
+			}
+			return ok && n < most
+		})
+	}
+	return min(n, most), nil
+}

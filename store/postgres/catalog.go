@@ -29,6 +29,20 @@ func (st *Store) inquire(ctx context.Context, doing string, send func(t *trip)) 
 	return classify(doing, t.run(), notSent)
 }
 
+var countSignedBy = newStatement(`SELECT count(*) FROM (SELECT 1 FROM ff_waitpoint_pending
+	WHERE token_kid = $1::text AND state <> 'closed' LIMIT $2::bigint) w`)
+
+// CountSignedBy implements [store.Catalog].
+func (st *Store) CountSignedBy(ctx context.Context, kid string, most int) (n int, err error) {
+	err = st.inquire(ctx, "count waitpoints", func(t *trip) {
+		t.send(countSignedBy, [][]byte{[]byte(kid), int64Param(int64(most))}, func(values [][]byte) error {
+			n = int(intOf(values[0]))
+			return nil
+		})
+	})
+	return n, err
+}
+
 // summaryColumns are the columns of an execution without the large ones.
 func summaryColumns(prefix string) string {
 	names := make([]string, len(sqlstore.Executions.Columns))

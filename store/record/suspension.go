@@ -131,6 +131,9 @@ type Waitpoint struct {
 	Signals []SignalRef
 }
 
+// Open reports whether it is pending or active.
+func (w *Waitpoint) Open() bool { return w.State != flowfabric.WaitpointClosed }
+
 // Key implements [Keyed].
 func (w *Waitpoint) Key() Key { return w.WaitpointKey }
 

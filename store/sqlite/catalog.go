@@ -63,6 +63,25 @@ func leases(db *driver.Conn, q store.LeaseQuery) ([]*record.Execution, error) {
 	return all(s, &summaries)
 }
 
+const sqlCountSignedBy = `SELECT count(*) FROM (SELECT 1 FROM ff_waitpoint_pending
+	WHERE token_kid = ? AND state <> 'closed' LIMIT ?)`
+
+// CountSignedBy implements [store.Catalog].
+func (s *Store) CountSignedBy(ctx context.Context, kid string, most int) (n int, err error) {
+	err = s.read(ctx, "count waitpoints", func(db *driver.Conn) error {
+		c, err := prepare(db, sqlCountSignedBy)
+		if err != nil {
+			return err
+		}
+		c.Text(kid)
+		c.Int(int64(most))
+		_, err = c.step()
+		n = int(c.stmt.ColumnInt64(0))
+		return err
+	})
+	return n, err
+}
+
 // Counts of a lane, each up to a limit.
 const (
 	sqlCountReady  = "SELECT count(*) FROM (SELECT 1 FROM ff_exec_core WHERE ready = 1 AND lane_id = ? LIMIT ?)"

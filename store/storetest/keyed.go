@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 
 	ff "github.com/flowfabric/flowfabric"
@@ -33,6 +34,7 @@ var keyedTests = []behaviour{
 	{"DueRecordsAreTakenOnce", testDueRecordsOnce},
 	{"DueRecordsSkipWhatOthersTake", testDueRecordsSkipTaken},
 	{"NextDueCountsRecords", testNextDueOfRecords},
+	{"OpenWaitpointsAreCountedByTheirSecret", testCountSignedBy},
 }
 
 func recordReads(keys ...record.Key) store.Reads { return store.Reads{Records: keys} }
@@ -612,4 +614,34 @@ func testNextDueOfRecords(e *env) {
 	w.ExpiresAt = start + 60
 	e.putRecords(w)
 	e.equal("an execution's", e.nextDue(), start+50)
+}
+
+// testCountSignedBy counts what is open, by the name in its token.
+func testCountSignedBy(e *env) {
+	point := func(n int, kid string, state ff.WaitpointState) *record.Waitpoint {
+		return &record.Waitpoint{
+			WaitpointKey: record.WaitpointKey{ExecutionID: id(n), WaitpointID: ff.WaitpointID(uuidOf(n))},
+			Name:         "k", State: state, Token: ff.WaitpointToken(kid + ":" + strings.Repeat("0", 64)), CreatedAt: start,
+		}
+	}
+	e.do(unit(store.Reads{}, func(tx *store.Tx) error {
+		for i, w := range []*record.Waitpoint{
+			point(1, "k1", ff.WaitpointPending), point(2, "k1", ff.WaitpointActive), point(3, "k1", ff.WaitpointClosed),
+			point(4, "k2", ff.WaitpointActive), point(5, "k1", ff.WaitpointActive),
+		} {
+			if w.State == ff.WaitpointClosed {
+				w.ClosedAt = start + ff.Timestamp(i)
+			}
+			tx.Register(w)
+		}
+		return nil
+	}))
+	for _, tc := range []struct {
+		kid        string
+		most, want int
+	}{{"k1", 10, 3}, {"k1", 3, 3}, {"k1", 2, 2}, {"k2", 10, 1}, {"k3", 10, 0}} {
+		n, err := e.store.CountSignedBy(e.Context(), tc.kid, tc.most)
+		e.equal("error", err, nil)
+		e.equal("open under "+tc.kid, n, tc.want)
+	}
 }
