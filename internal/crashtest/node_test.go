@@ -35,6 +35,7 @@ type node struct {
 
 	Callers int           // submit, each one call at a time
 	Flows   int           // of the callers submit flows
+	Steps   bool          // callers submit work of several steps
 	Pause   time.Duration // of a caller after a call
 
 	Slots int           // handlers that run at once; 0: no worker
@@ -49,6 +50,8 @@ const (
 	ackReady     = "ready"
 	ackSubmitted = "submitted" // id
 	ackCompleted = "completed" // id
+	ackBegan     = "began"     // id/step
+	ackRecorded  = "recorded"  // id/step
 	ackCount     = "count"     // completed since the last count
 	ackRefused   = "refused"   // operation, code, whether it may be tried again
 )
@@ -118,8 +121,12 @@ var workPolicy = flowfabric.Retry(20, flowfabric.FixedBackoff(10*time.Millisecon
 
 // submit creates executions and reports each that was acknowledged.
 func (n *node) submit(ctx context.Context, eng *engine.Engine, rep *report) {
+	kind := "work"
+	if n.Steps {
+		kind = kindOfSteps
+	}
 	for ctx.Err() == nil {
-		res, err := eng.Submit(ctx, flowfabric.Submit{Lane: lane, Kind: "work", Policy: workPolicy})
+		res, err := eng.Submit(ctx, flowfabric.Submit{Lane: lane, Kind: kind, Policy: workPolicy})
 		switch {
 		case err == nil:
 			rep.say("%s %s", ackSubmitted, res.ID)
@@ -152,6 +159,7 @@ func (n *node) work(ctx context.Context, eng *engine.Engine, rep *report) error 
 		}
 		return "ok", nil
 	})
+	n.handleSteps(w, rep)
 	worker.Handle(w, kindOfBroken, func(context.Context, *worker.Task, struct{}) (string, error) {
 		return "", worker.Permanent(errors.New("it fails on purpose"))
 	})
