@@ -21,7 +21,7 @@ func Execute(ctx context.Context, units []*Unit, begin func(context.Context) (Se
 			return err
 		}
 		for _, u := range units {
-			u.Assume = nil // a belief may have been the cause
+			u.Assume, u.Absent = nil, nil // a belief may have been the cause
 		}
 	}
 	return fmt.Errorf("%w: %d conflicts in a row: %w", ErrTransient, MaxConflicts, err)
@@ -72,6 +72,9 @@ func executeOnce(ctx context.Context, units []*Unit, begin func(context.Context)
 // remaining returns the reads of u that no belief answers, adding the beliefs to the batch.
 func (b *Batch) remaining(u *Unit) Reads {
 	r := u.Reads
+	if u.Absent != nil {
+		r.Records = b.keyed.believe(r.Records, u.Absent)
+	}
 	if u.Assume == nil {
 		return r
 	}
@@ -102,8 +105,8 @@ func (b *Batch) run(ctx context.Context, s Session, units []*Unit, states []*uni
 			}
 			continue
 		}
-		if doubtful := st.unconfirmed(u.Err); len(doubtful) > 0 {
-			if err := s.Load(ctx, b, []*Load{{Reads: Reads{Executions: doubtful}, unit: st}}); err != nil {
+		if doubtful := st.unconfirmed(u.Err); !doubtful.empty() {
+			if err := s.Load(ctx, b, []*Load{{Reads: doubtful, unit: st}}); err != nil {
 				return err
 			}
 			b.settle(doubtful)
@@ -178,24 +181,31 @@ func (st *unitState) reset() {
 	*st = unitState{claimable: st.claimable, due: st.due, attempts: st.attempts, dueRecords: st.dueRecords, readyRoutes: st.readyRoutes}
 }
 
-// unconfirmed returns the believed executions whose version no write of the unit will check.
-func (st *unitState) unconfirmed(err error) []flowfabric.ExecutionID {
+// unconfirmed returns what was believed and no write of the unit will check.
+func (st *unitState) unconfirmed(err error) (r Reads) {
 	if err != nil {
-		return st.assumed
+		return Reads{Executions: st.assumed, Records: st.absent}
 	}
-	var out []flowfabric.ExecutionID
 	for _, id := range st.assumed {
 		if st.executions.get(id) == nil && !slices.Contains(st.held, id) {
-			out = append(out, id)
+			r.Executions = append(r.Executions, id)
 		}
 	}
-	return out
+	for _, key := range st.absent {
+		if st.keyed[key] == nil {
+			r.Records = append(r.Records, key)
+		}
+	}
+	return r
 }
 
-// settle marks executions as read, also those an earlier unit of the batch has already written: their write is guarded.
-func (b *Batch) settle(ids []flowfabric.ExecutionID) {
-	for _, id := range ids {
+// settle marks records as read, also those an earlier unit of the batch has already written: their write is guarded.
+func (b *Batch) settle(r Reads) {
+	for _, id := range r.Executions {
 		b.executions[id].assumed = false
+	}
+	for _, key := range r.Records {
+		b.keyed.known[key].assumed = false
 	}
 }
 

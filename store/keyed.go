@@ -19,6 +19,7 @@ type keyedRecords struct {
 // keyedEntry is a record of a keyed family: as it was stored, and as it is now. A nil interface is none.
 type keyedEntry struct {
 	stored, current record.Keyed
+	assumed         bool // that there is none is a belief
 }
 
 func newKeyedRecords() keyedRecords {
@@ -33,7 +34,10 @@ func newKeyedRecords() keyedRecords {
 // stays.
 func (b *Batch) AddRecord(key record.Key, r record.Keyed) {
 	k := &b.keyed
-	if _, ok := k.known[key]; ok {
+	if ent, ok := k.known[key]; ok {
+		if ent.assumed && ent.current == nil {
+			*ent = keyedEntry{stored: r, current: r} // what was read replaces what was believed
+		}
 		return
 	}
 	ent := &keyedEntry{stored: r, current: r}
@@ -42,6 +46,20 @@ func (b *Batch) AddRecord(key record.Key, r record.Keyed) {
 	}
 	delete(k.registered, key)
 	k.known[key] = ent
+}
+
+// believe takes those of keys that are believed to be absent for read, and returns the others.
+func (k *keyedRecords) believe(keys []record.Key, absent func(record.Key) bool) (unread []record.Key) {
+	for _, key := range keys {
+		switch {
+		case !absent(key):
+			unread = append(unread, key)
+		case k.known[key] == nil:
+			k.known[key] = &keyedEntry{current: k.registered[key], assumed: k.registered[key] == nil}
+			delete(k.registered, key)
+		}
+	}
+	return unread
 }
 
 // AddDueRecords adds the ordered answer to the load's next DueRecordsQuery.
@@ -69,6 +87,9 @@ func (tx *Tx) Record(key record.Key) record.Keyed {
 	ent, ok := tx.batch.keyed.known[key]
 	if !ok {
 		panic(fmt.Sprintf("store: record %v was not named in Reads", key))
+	}
+	if ent.assumed && ent.current == nil {
+		tx.unit.absent = append(tx.unit.absent, key)
 	}
 	return ent.current
 }

@@ -61,6 +61,9 @@ type Unit struct {
 	// what is stored. Every write is guarded by the version, so a wrong belief is found out and the unit runs again on
 	// what was read. An outcome that no guard has confirmed, an error or no write, is not trusted but read again.
 	Assume func(id flowfabric.ExecutionID) (e *record.Execution, ok bool)
+	// Absent, when not nil, may stand in for reading a keyed record: it says that the caller believes there is none, since its
+	// key has just been made. It is trusted as far as Assume is: what the unit writes is guarded, anything else is read again.
+	Absent func(key record.Key) bool
 	// Decide is pure: it looks at tx and its own command, and changes nothing but tx and the result it assigns. It may
 	// run several times; the last run counts. On an error nothing it wrote is kept.
 	Decide func(tx *Tx) error

@@ -35,6 +35,7 @@ type unitState struct {
 	routes      []*record.Route
 	events      []record.Event
 	assumed     []flowfabric.ExecutionID // read by Decide, on belief only
+	absent      []record.Key             // likewise
 }
 
 // puts are the records of one kind a unit has written, in order; a later write of a key hides an earlier one.

@@ -124,6 +124,7 @@ func (r Rules) checkSignal(c *ff.Signal) error {
 
 // deliver takes a signal in from whom authorise lets through.
 func (r Rules) deliver(name string, cmd ff.Signal, authorise func(*record.Waitpoint, *record.Execution) error, out *ff.SignalResult) (*Op, error) {
+	minted := cmd.SignalID.IsZero()
 	if err := r.checkSignal(&cmd); err != nil {
 		return nil, named(name, err)
 	}
@@ -134,6 +135,9 @@ func (r Rules) deliver(name string, cmd ff.Signal, authorise func(*record.Waitpo
 		return d.decide(tx, e)
 	})
 	op.Reads.Records = d.reads()
+	if minted {
+		op.Absent = func(key record.Key) bool { return key == record.Key(d.signalKey()) }
+	}
 	decide := op.Decide
 	op.Decide = func(tx *store.Tx) error {
 		err := decide(tx)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	ff "github.com/flowfabric/flowfabric"
@@ -28,6 +29,7 @@ func (r Rules) Suspend(cmd ff.Suspend, key Key, out *ff.Suspended) (*Op, error) 
 	s := suspend{Rules: r, cmd: cmd, key: key, out: out, digest: suspendDigest(cmd)}
 	op := r.onMember("suspend", cmd.ExecutionID, false, s.decide)
 	op.Reads.Records = s.reads()
+	op.Absent = func(key record.Key) bool { return s.isNew(op, key) }
 	return op, nil
 }
 
@@ -75,6 +77,22 @@ func (s *suspend) reads() []record.Key {
 		keys = append(keys, s.replyKey())
 	}
 	return keys
+}
+
+// isNew reports whether a record that the suspend reads can be taken to be absent: it is not if this is a repeat.
+func (s *suspend) isNew(op *Op, key record.Key) bool {
+	switch key := key.(type) {
+	case record.SuspensionKey:
+		if op.Assume == nil {
+			return false
+		}
+		e, known := op.Assume(key.ExecutionID)
+		return known && e != nil && e.SuspensionID.IsZero()
+	case record.WaitpointKey:
+		return slices.ContainsFunc(s.cmd.Waitpoints, func(b ff.WaitpointBinding) bool { return b.WaitpointID == key.WaitpointID && !b.Pending })
+	default: // the remembered answer
+		return true
+	}
 }
 
 func (s *suspend) decide(tx *store.Tx, e *record.Execution, _ *record.Attempt) (lifecycle.Change, error) {

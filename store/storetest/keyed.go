@@ -26,6 +26,9 @@ var keyedTests = []behaviour{
 	{"RegisterDoesNotOverwrite", testRegister},
 	{"ConcurrentRegistrationsAgree", testRegisterRace},
 	{"GuardFindsAChange", testGuard},
+	{"RecordBelievedAbsentThatExistsIsFound", testRecordBelievedAbsent},
+	{"WhatIsDecidedOnAnAbsenceIsNotTrusted", testDecidedOnAbsence},
+	{"BeliefsOfABatchAreOfItsUnits", testBeliefsInABatch},
 	{"ListsAreInByteOrder", testKeyedListOrder},
 	{"ListsGoOnBehindAKey", testKeyedListPages},
 	{"ListsStayWithinAPrefix", testKeyedListPrefix},
@@ -644,4 +647,75 @@ func testCountSignedBy(e *env) {
 		e.equal("error", err, nil)
 		e.equal("open under "+tc.kid, n, tc.want)
 	}
+}
+
+// addWeight raises the weight of a lane; one that is absent is made.
+func addWeight(name ff.LaneID, by int) *store.Unit {
+	key := laneRecord(name, 0).Key()
+	return recordUnit(key, func(tx *store.Tx) error {
+		n := laneRecord(name, by)
+		if old := store.Get[*record.Lane](tx, key); old != nil {
+			n = copyOf(old)
+			n.Weight += by
+		}
+		tx.Put(n)
+		return nil
+	})
+}
+
+// takenAbsent makes a unit believe that no record it reads is there.
+func takenAbsent(u *store.Unit) *store.Unit {
+	u.Absent = func(record.Key) bool { return true }
+	return u
+}
+
+func (e *env) weight(name ff.LaneID) int {
+	e.Helper()
+	l, ok := e.record(laneRecord(name, 0).Key()).(*record.Lane)
+	if !ok {
+		return 0
+	}
+	return l.Weight
+}
+
+func testRecordBelievedAbsent(e *env) {
+	e.do(takenAbsent(addWeight("a", 1)))
+	e.equal("a true belief", e.weight("a"), 1)
+	e.do(takenAbsent(addWeight("a", 10)))
+	e.equal("a wrong one", e.weight("a"), 11)
+}
+
+// testDecidedOnAbsence: an error, and what was not written, are the answer only if what is stored leads to it.
+func testDecidedOnAbsence(e *env) {
+	e.do(addWeight("a", 1))
+	missing := errors.New("missing")
+	must := func(name ff.LaneID) *store.Unit {
+		key := laneRecord(name, 0).Key()
+		return takenAbsent(recordUnit(key, func(tx *store.Tx) error {
+			if tx.Record(key) == nil {
+				return missing
+			}
+			return nil
+		}))
+	}
+	seen := -1
+	look := takenAbsent(recordUnit(laneRecord("a", 0).Key(), func(tx *store.Tx) error {
+		seen = 0
+		if l := store.Get[*record.Lane](tx, laneRecord("a", 0).Key()); l != nil {
+			seen = l.Weight
+		}
+		return nil
+	}))
+	there, gone := must("a"), must("b")
+	e.apply(there, gone, look)
+	e.equal("outcomes", []bool{there.Err == nil, errors.Is(gone.Err, missing)}, []bool{true, true})
+	e.equal("seen", seen, 1)
+}
+
+// testBeliefsInABatch: a unit sees what an earlier one of the batch wrote, whatever it believed, and a wrong belief of one
+// leaves the others right.
+func testBeliefsInABatch(e *env) {
+	e.do(addWeight("a", 1))
+	e.apply(takenAbsent(addWeight("new", 2)), takenAbsent(addWeight("new", 3)), takenAbsent(addWeight("a", 10)), addWeight("a", 100))
+	e.equal("weights", []int{e.weight("new"), e.weight("a")}, []int{5, 111})
 }
