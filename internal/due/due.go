@@ -98,8 +98,11 @@ func (l *Loop) Step(ctx context.Context) (time.Duration, error) {
 		until = min(until, at)
 	}
 	l.next.Store(int64(until))
-	until = min(until, flowfabric.Timestamp(l.hinted.Load())) // hints since the look above
-	return max(until.Sub(now), time.Millisecond), nil
+	hinted := flowfabric.Timestamp(l.hinted.Load()) // since the look above
+	if hinted <= now {
+		return 0, nil
+	}
+	return max(min(until, hinted).Sub(now), time.Millisecond), nil
 }
 
 // Pauses of a shard that fails; they double from the first to the longest.
