@@ -95,6 +95,16 @@ const (
 	CodeTargetNotSignalable     Code = "target_not_signalable"
 	CodeWaitpointAlreadyExists  Code = "waitpoint_already_exists"
 
+	CodeBudgetNotFound           Code = "budget_not_found"
+	CodeQuotaNotFound            Code = "quota_not_found"
+	CodeBudgetExceeded           Code = "budget_exceeded"
+	CodeRateLimitExceeded        Code = "rate_limit_exceeded"
+	CodeConcurrencyLimitExceeded Code = "concurrency_limit_exceeded"
+	CodeInvalidBudgetScope       Code = "invalid_budget_scope"
+	CodeInvalidQuotaSpec         Code = "invalid_quota_spec"
+	CodeBudgetConflict           Code = "budget_attach_conflict"
+	CodeQuotaConflict            Code = "quota_attach_conflict"
+
 	CodeBug               Code = "bug"
 	CodeUnavailable       Code = "unavailable"
 	CodeResourceExhausted Code = "resource_exhausted"
@@ -165,6 +175,16 @@ var codes = map[Code]CodeInfo{
 	CodePendingWaitpointExpired: {FamilyState, ClassInformational, http.StatusConflict},
 	CodeTargetNotSignalable:     {FamilyState, ClassTerminal, http.StatusConflict},
 	CodeWaitpointAlreadyExists:  {FamilyConflict, ClassTerminal, http.StatusConflict},
+
+	CodeBudgetNotFound:           {FamilyNotFound, ClassTerminal, http.StatusNotFound},
+	CodeQuotaNotFound:            {FamilyNotFound, ClassTerminal, http.StatusNotFound},
+	CodeBudgetExceeded:           {FamilyState, ClassTerminal, http.StatusConflict},
+	CodeRateLimitExceeded:        {FamilyContention, ClassRetryable, http.StatusTooManyRequests},
+	CodeConcurrencyLimitExceeded: {FamilyContention, ClassRetryable, http.StatusTooManyRequests},
+	CodeInvalidBudgetScope:       {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeInvalidQuotaSpec:         {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeBudgetConflict:           {FamilyConflict, ClassTerminal, http.StatusConflict},
+	CodeQuotaConflict:            {FamilyConflict, ClassTerminal, http.StatusConflict},
 
 	CodeBug:               {FamilyBug, ClassBug, http.StatusInternalServerError},
 	CodeUnavailable:       {FamilyUnavailable, ClassRetryable, http.StatusServiceUnavailable},
@@ -283,6 +303,16 @@ var (
 	ErrPendingWaitpointExpired = &Error{Code: CodePendingWaitpointExpired}
 	ErrTargetNotSignalable     = &Error{Code: CodeTargetNotSignalable}
 	ErrWaitpointAlreadyExists  = &Error{Code: CodeWaitpointAlreadyExists}
+
+	ErrBudgetNotFound           = &Error{Code: CodeBudgetNotFound}
+	ErrQuotaNotFound            = &Error{Code: CodeQuotaNotFound}
+	ErrBudgetExceeded           = &Error{Code: CodeBudgetExceeded}
+	ErrRateLimitExceeded        = &Error{Code: CodeRateLimitExceeded}
+	ErrConcurrencyLimitExceeded = &Error{Code: CodeConcurrencyLimitExceeded}
+	ErrInvalidBudgetScope       = &Error{Code: CodeInvalidBudgetScope}
+	ErrInvalidQuotaSpec         = &Error{Code: CodeInvalidQuotaSpec}
+	ErrBudgetConflict           = &Error{Code: CodeBudgetConflict}
+	ErrQuotaConflict            = &Error{Code: CodeQuotaConflict}
 
 	ErrBug               = &Error{Code: CodeBug}
 	ErrUnavailable       = &Error{Code: CodeUnavailable}

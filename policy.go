@@ -28,6 +28,8 @@ type Policy struct {
 	Suspension    *SuspensionPolicy `json:"suspension_policy,omitempty"`
 	// MaxSignals bounds the signals the execution takes: 1 to [MaxSignals], which is the default.
 	MaxSignals *uint32 `json:"max_signals_per_execution,omitempty"`
+	// Limits are budgets and quotas the execution is under. On the wire a list budget_ids and a quota_policy_id say the same.
+	Limits *Limits `json:"limits,omitempty"`
 }
 
 // SuspensionPolicy is what holds for a suspension that does not say otherwise (chapter 40, FIX-S32).
@@ -282,7 +284,7 @@ func (p *Policy) Normalized() *Policy {
 	n := Policy{
 		MaxReclaims: copied(p.MaxReclaims), MaxReplays: copied(p.MaxReplays), Timeouts: copied(p.Timeouts),
 		RetentionMS: copied(p.RetentionMS), DedupWindowMS: copied(p.DedupWindowMS), Aging: copied(p.Aging), Retry: copied(p.Retry),
-		Suspension: copied(p.Suspension), MaxSignals: copied(p.MaxSignals),
+		Suspension: copied(p.Suspension), MaxSignals: copied(p.MaxSignals), Limits: p.Limits.normalized(),
 	}
 	if n.Retry != nil {
 		n.Retry.MaxRetries, n.Retry.Backoff = copied(n.Retry.MaxRetries), copied(n.Retry.Backoff)

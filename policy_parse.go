@@ -38,6 +38,10 @@ func ParsePolicy(data []byte) (*Policy, error) {
 		"suspension_policy":    func(path string, raw json.RawMessage) error { return parseSuspension(path, raw, &p) },
 
 		"max_signals_per_execution": scalar(&p.MaxSignals),
+
+		"limits":          func(path string, raw json.RawMessage) error { return parseLimits(path, raw, &p) },
+		"budget_ids":      func(path string, raw json.RawMessage) error { return parseBudgetIDs(path, raw, &p) },
+		"quota_policy_id": func(path string, raw json.RawMessage) error { return parseQuotaID(path, raw, &p) },
 	}); err != nil {
 		return nil, err
 	}

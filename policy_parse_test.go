@@ -49,7 +49,6 @@ func TestW22_ParsePolicyRefusesWhatItWouldNotHonour(t *testing.T) {
 	for text, field := range map[string]string{
 		`{"priority":5}`:                                                               "priority",
 		`{"delay_until":5}`:                                                            "delay_until",
-		`{"budget_ids":[]}`:                                                            "budget_ids",
 		`{"Retry_Policy":{}}`:                                                          "Retry_Policy",
 		`{"fallback_policy":{"tiers":[]}}`:                                             "fallback_policy",
 		`{"suspension_policy":{"default_timeout_ms":-1}}`:                              "suspension_policy.default_timeout_ms",

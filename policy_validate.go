@@ -11,7 +11,7 @@ func (p *Policy) Validate() error {
 	if p == nil {
 		return nil
 	}
-	for _, check := range []func() error{p.Retry.validate, p.Timeouts.validate, p.Aging.validate, p.Suspension.validate, p.validateKeeping} {
+	for _, check := range []func() error{p.Retry.validate, p.Timeouts.validate, p.Aging.validate, p.Suspension.validate, p.Limits.validate, p.validateKeeping} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -20,6 +20,8 @@ type Service interface {
 	Secrets
 	Suspensions
 	Steps
+	Budgets
+	Quotas
 }
 
 // Executions submits, watches and ends executions (chapter 10).
@@ -93,7 +95,8 @@ type Operator interface {
 	// RevokeLease takes the lease from its holder; the same attempt continues with the next claim, under a new epoch.
 	RevokeLease(ctx context.Context, cmd RevokeLease) (RevokeResult, error)
 	// ClaimExecution leases one named execution to the operator. It fails with [ErrExecutionNotEligible] when it is not
-	// claimable and with [ErrLeaseConflict] while somebody else holds it. Not idempotent.
+	// claimable, with [ErrLeaseConflict] while somebody else holds it, and with [ErrBudgetExceeded],
+	// [ErrRateLimitExceeded] or [ErrConcurrencyLimitExceeded] when its limits have no room. Not idempotent.
 	ClaimExecution(ctx context.Context, cmd ClaimExecution) (Claimed, error)
 	// Block keeps a waiting execution from being claimed. It fails with [ErrInvalidBlockReason], with
 	// [ErrExecutionNotActive] when the execution has ended, and with [ErrExecutionNotEligible] when it is not runnable or
@@ -279,4 +282,52 @@ type Steps interface {
 	RecordStep(ctx context.Context, cmd RecordStep) (StepMemo, error)
 	// ListSteps lists the steps of an execution that count.
 	ListSteps(ctx context.Context, q ListSteps) (Page[StepMemo], error)
+}
+
+// Budgets bounds what executions consume (chapter 60). A store of several shards has none: all calls, and submissions under
+// one, fail with [ErrUnavailable].
+type Budgets interface {
+	// CreateBudget defines a budget and returns its id. Repeating it says AlreadySatisfied; another definition under the same id
+	// fails with [ErrBudgetConflict]. It also fails with [ErrInvalidInput], [ErrInvalidBudgetScope], and with
+	// [ErrResourceExhausted] when the scope has [MaxScopedLimits] budgets.
+	CreateBudget(ctx context.Context, cmd CreateBudget) (BudgetID, CreateResult, error)
+	// UpdateBudget changes limits, mode, action or resets. Who waited for what it raises goes on. It fails with
+	// [ErrBudgetNotFound] and [ErrInvalidInput].
+	UpdateBudget(ctx context.Context, cmd UpdateBudget) (BudgetStatus, error)
+	// DeleteBudget removes a budget. It fails with [ErrBudgetNotFound], and with [ErrBudgetConflict] while executions wait for
+	// it.
+	DeleteBudget(ctx context.Context, id BudgetID) error
+	// ResetBudget sets the usage to nothing. What executions that run have reserved stays so. It fails with
+	// [ErrBudgetNotFound].
+	ResetBudget(ctx context.Context, id BudgetID) (BudgetStatus, error)
+	// DescribeBudget tells of a budget. It fails with [ErrBudgetNotFound].
+	DescribeBudget(ctx context.Context, id BudgetID) (BudgetStatus, error)
+	// ListBudgets lists budgets in the order of their ids.
+	ListBudgets(ctx context.Context, q ListBudgets) (Page[BudgetStatus], error)
+	// ReportUsage counts what was consumed. A breach is an answer, not an error. It fails with [ErrBudgetNotFound],
+	// [ErrExecutionNotFound] and [ErrInvalidInput]. Idempotent by its key.
+	ReportUsage(ctx context.Context, cmd ReportUsage) (UsageResult, error)
+	// ReleaseBudget takes what an execution has consumed off a budget again. Idempotent. It fails with [ErrBudgetNotFound].
+	ReleaseBudget(ctx context.Context, id BudgetID, execution ExecutionID) error
+	// Ledger tells what an execution has consumed of its budgets since their last resets.
+	Ledger(ctx context.Context, id ExecutionID) ([]LedgerEntry, error)
+}
+
+// Quotas bounds how often, and how many at once, executions are let run (chapter 60). As with [Budgets], a store of several
+// shards has none.
+type Quotas interface {
+	// CreateQuota defines a quota and returns its id, as CreateBudget does: [ErrQuotaConflict], [ErrInvalidQuotaSpec],
+	// [ErrResourceExhausted].
+	CreateQuota(ctx context.Context, cmd CreateQuota) (QuotaID, CreateResult, error)
+	// UpdateQuota changes a quota. Who waited for what it raises goes on. It fails with [ErrQuotaNotFound] and
+	// [ErrInvalidQuotaSpec].
+	UpdateQuota(ctx context.Context, cmd UpdateQuota) (QuotaStatus, error)
+	// DeleteQuota removes a quota; who waits for it goes on. It fails with [ErrQuotaNotFound].
+	DeleteQuota(ctx context.Context, id QuotaID) error
+	// DescribeQuota tells of a quota. It fails with [ErrQuotaNotFound].
+	DescribeQuota(ctx context.Context, id QuotaID) (QuotaStatus, error)
+	// ListQuotas lists quotas in the order of their ids.
+	ListQuotas(ctx context.Context, q ListQuotas) (Page[QuotaStatus], error)
+	// ListQuotaKeys lists the keys of a quota that are in use. It fails with [ErrQuotaNotFound].
+	ListQuotaKeys(ctx context.Context, q ListQuotaKeys) (Page[QuotaKeyStatus], error)
 }

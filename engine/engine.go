@@ -110,6 +110,7 @@ type Engine struct {
 	intake   *intake
 	keys     *keyring
 	signals  *signalRate
+	scopes   *scopes
 	// reclaimDead is Config.ReclaimDeadWorkers.
 	reclaimDead bool
 	group       *loop.Group
@@ -134,8 +135,9 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 		held: newHeld(), watchers: newWatchers(), finished: newFinished(), group: loop.NewGroup(context.WithoutCancel(ctx)),
 		closing: make(chan struct{}),
 	}
-	e.rules = ops.Rules{Partitions: cfg.Partitions, Retention: cfg.Retention, Home: e.home}
+	e.rules = ops.Rules{Partitions: cfg.Partitions, Retention: cfg.Retention, Home: e.home, OneShard: len(st.Shards()) == 1}
 	e.intake = newIntake(st, e.rules, cfg.Clock)
+	e.scopes = newScopes(st, cfg.Clock)
 	e.signals = newSignalRate(cfg.Clock, cfg.SignalRate)
 	e.keys = newKeyring(st, cfg.Clock, e.rules, e.do)
 	wakes, err := e.watch(ctx, &cfg)

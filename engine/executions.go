@@ -9,6 +9,7 @@ import (
 	"github.com/flowfabric/flowfabric/internal/commit"
 	"github.com/flowfabric/flowfabric/internal/ops"
 	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
 )
 
 // Submit implements [flowfabric.Executions].
@@ -18,6 +19,9 @@ func (e *Engine) Submit(ctx context.Context, cmd flowfabric.Submit) (flowfabric.
 		return flowfabric.SubmitResult{}, err
 	}
 	if _, err := e.intake.admit(ctx, []flowfabric.Submit{cmd}); err != nil {
+		return flowfabric.SubmitResult{}, err
+	}
+	if err := e.scope(ctx, []*ops.Submission{sub}); err != nil {
 		return flowfabric.SubmitResult{}, err
 	}
 	if err := e.submit(ctx, []*ops.Submission{sub}); err != nil {
@@ -45,6 +49,9 @@ func (e *Engine) SubmitMany(ctx context.Context, cmds []flowfabric.Submit) ([]fl
 	if i, err := e.intake.admit(ctx, cmds); err != nil {
 		return nil, fmt.Errorf("command %d: %w", i, err)
 	}
+	if err := e.scope(ctx, subs); err != nil {
+		return nil, err
+	}
 	if err := e.submit(ctx, subs); err != nil {
 		return nil, err
 	}
@@ -53,6 +60,22 @@ func (e *Engine) SubmitMany(ctx context.Context, cmds []flowfabric.Submit) ([]fl
 		results[i] = sub.Result
 	}
 	return results, nil
+}
+
+// scope looks up the budgets and quotas of the scopes that submissions are in.
+func (e *Engine) scope(ctx context.Context, subs []*ops.Submission) error {
+	if !e.rules.OneShard {
+		return nil
+	}
+	drafts := make([]*record.Execution, len(subs))
+	for i, sub := range subs {
+		drafts[i] = sub.Draft()
+	}
+	known, err := e.scopes.of(ctx, drafts)
+	for _, sub := range subs {
+		sub.Scoped = known
+	}
+	return err
 }
 
 // submit commits submissions. A key whose record lives on another shard than its execution takes a commit of its own,

@@ -26,6 +26,13 @@ func (e *Engine) SubmitFlow(ctx context.Context, p flowfabric.FlowPlan) (flowfab
 	if i, err := e.intake.admit(ctx, f.Commands()); err != nil {
 		return flowfabric.FlowID{}, fmt.Errorf("node %q: %w", cmd.Nodes[i].Name, err)
 	}
+	if e.rules.OneShard {
+		known, err := e.scopes.of(ctx, f.Drafts())
+		if err != nil {
+			return flowfabric.FlowID{}, err
+		}
+		f.Scope(known)
+	}
 	if err := e.do(ctx, e.rules.SubmitFlow(f, e.sched.Known)); err != nil {
 		return flowfabric.FlowID{}, err
 	}
@@ -111,6 +118,13 @@ func (e *Engine) WaitChildren(ctx context.Context, cmd flowfabric.WaitChildren) 
 	}
 	if i, err := e.intake.admit(ctx, w.Commands()); err != nil {
 		return fmt.Errorf("child %q: %w", cmd.Children[i].Name, err)
+	}
+	if e.rules.OneShard {
+		known, err := e.scopes.of(ctx, w.Drafts())
+		if err != nil {
+			return err
+		}
+		w.Scope(known)
 	}
 	return e.doHeld(ctx, cmd.ExecutionID, e.rules.WaitChildren(w, e.sched.Known))
 }

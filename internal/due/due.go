@@ -145,6 +145,10 @@ func (l *Loop) drain(ctx context.Context, at flowfabric.Partition, order uint64)
 	if err != nil || total > 0 {
 		return total, err
 	}
+	total, err = l.gates(ctx, at, order)
+	if err != nil || total > 0 {
+		return total, err
+	}
 	return l.sweep(ctx, at, order)
 }
 

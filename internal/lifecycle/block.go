@@ -54,6 +54,9 @@ func Unblock(e *record.Execution, cmd *ff.Unblock, now ff.Timestamp) (Change, er
 		n.BlockingDetail = fmt.Sprintf("delayed until %d", n.DelayUntil)
 	}
 	n.LastOperatorAt = now
+	if atGate(e.State) {
+		pass(n)
+	}
 	settle(n, now)
 	ev := operatorEvent(n, eventUnblocked, map[string]any{"reason": string(cmd.ExpectedReason), "actor": cmd.Actor}, now)
 	return Change{Execution: n, Events: []record.Event{ev}}, nil

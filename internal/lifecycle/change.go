@@ -51,6 +51,7 @@ func settle(e *record.Execution, now ff.Timestamp) {
 	if !e.State.Finished() {
 		e.DueAt = earliest(e.DueAt, e.DeadlineAt)
 	}
+	limits(e)
 }
 
 // earliest is the first of some instants, of which 0 means never.

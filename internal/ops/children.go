@@ -48,6 +48,12 @@ func (r Rules) Execution(ctx context.Context, st store.Store, op string, id ff.E
 	return e, named(op, err)
 }
 
+// Drafts are as much of the children as says which scopes they are in.
+func (w *WaitChildren) Drafts() []*record.Execution { return w.plan.drafts() }
+
+// Scope sets the limits of the children's scopes.
+func (w *WaitChildren) Scope(known Scoped) { w.plan.scoped = known }
+
 // Commands are the submissions of the children.
 func (w *WaitChildren) Commands() []ff.Submit { return w.plan.commands() }
 
@@ -58,13 +64,16 @@ func (r Rules) WaitChildren(w *WaitChildren, isKnown func(ff.LaneID, int64) bool
 	op := r.onMember("wait children", w.cmd.ExecutionID, false, func(tx *store.Tx, e *record.Execution, _ *record.Attempt) (lifecycle.Change, error) {
 		none := lifecycle.Change{}
 		if missing, any := tx.Missing(store.Reads{
-			Executions: w.plan.ids(), Records: []record.Key{flow, groupKeyOf(flow, e.ID)},
+			Executions: w.plan.ids(), Records: append(w.plan.limitKeys(r), flow, groupKeyOf(flow, e.ID)),
 		}); any {
 			return none, tx.Need(missing)
 		}
 		ch, err := lifecycle.WaitChildren(e, w.cmd.Fence, tx.Now())
 		if err != nil || ch.Execution == nil {
 			return ch, err
+		}
+		if err := needWaits(tx, leaving(tx, []lifecycle.Change{ch})); err != nil {
+			return none, err
 		}
 		f := store.Get[*record.Flow](tx, flow)
 		if err := graph.Live(f, w.flow, tx.Now()); err != nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/admission"
 	"github.com/flowfabric/flowfabric/internal/lifecycle"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/record"
@@ -123,9 +124,21 @@ func (c *claim) ask(shares []int) []store.ClaimQuery {
 type laneView struct {
 	settings *record.Lane // as stored; nil for none
 	room     int          // how many more may be granted
-	work     []*record.Execution
+	found    []*record.Execution
+	work     []admitted          // of found, what may run
+	rest     []*record.Execution // of found, what was not looked at for want of room
 	ended    bool
 }
+
+// admitted is an execution that may run, with the limits it runs under.
+type admitted struct {
+	*record.Execution
+	limits *record.Limits
+}
+
+// maxParked bounds how many executions one claim keeps back because a budget or quota has no room. Where more of them stand
+// in front, the next claim goes on.
+const maxParked = 1000
 
 // decide asks for more until the wants are met or the lanes can give no more, and grants what was found.
 func (c *claim) decide(tx *store.Tx) error {
@@ -133,19 +146,67 @@ func (c *claim) decide(tx *store.Tx) error {
 	if len(unread) > 0 {
 		return tx.Need(store.Reads{Slots: unread})
 	}
-	found, room := 0, make([]int, len(views))
+	if missing, any := tx.Missing(store.Reads{Records: c.limits(views)}); any {
+		return tx.Need(missing)
+	}
+	books := booksOf(tx)
+	found, parked, err := c.admit(tx, books, rot, views)
+	if err != nil {
+		return err
+	}
+	room := make([]int, len(views))
 	for i, v := range views {
-		found += min(len(v.work), v.room)
 		if !v.ended {
 			room[i] = max(0, v.room-len(v.work))
 		}
 	}
-	if found < c.total {
+	if found < c.total && len(parked) < maxParked {
 		if more := c.ask(rot.shares(c.total-found, room)); len(more) > 0 {
 			return tx.Need(store.Reads{Claimable: more})
 		}
 	}
+	for _, e := range parked {
+		tx.PutExecution(e)
+	}
+	keepBooks(tx, books)
 	return c.grantAll(tx, rot, views)
+}
+
+// limits are the records that decide whether what was found may run.
+func (c *claim) limits(views []laneView) (keys []record.Key) {
+	for _, v := range views {
+		keys = append(keys, limitsKeys(v.found)...)
+	}
+	return keys
+}
+
+// admit lets what was found run, as far as it is wanted and its limits have room. parked are those that have not: they are
+// kept back, so that nobody stands behind them.
+func (c *claim) admit(tx *store.Tx, books *admission.Books, rot *rotation, views []laneView) (found int, parked []*record.Execution, err error) {
+	for i := range views {
+		v := &views[i]
+		for n, e := range v.found {
+			if found >= c.total || len(v.work) >= v.room {
+				v.rest = v.found[n:]
+				break
+			}
+			limits, refused := books.Admit(e, tx.Now())
+			if refused == nil {
+				v.work = append(v.work, admitted{e, limits})
+				found++
+				continue
+			}
+			e, err := park(tx, books, e, refused)
+			if err != nil {
+				return 0, nil, err
+			}
+			parked = append(parked, e)
+		}
+		if v.ended && len(v.work) == 0 {
+			rot.leave(i)
+		}
+	}
+	return found, parked, nil
 }
 
 // look gathers what was loaded so far. unread are lanes whose slots must be known.
@@ -172,12 +233,12 @@ func (c *claim) look(tx *store.Tx) (rot *rotation, views []laneView, unread []ff
 		for _, e := range list {
 			e = lifecycle.Normalize(e, nil)
 			if lifecycle.Claimable(e, c.wants[0].Claim.Capabilities, tx.Now()) { // else it moved on within this batch
-				v.work = append(v.work, e)
+				v.found = append(v.found, e)
 			}
 		}
 	}
 	for i, v := range views {
-		if v.room == 0 || v.ended && len(v.work) == 0 {
+		if v.room == 0 || v.ended && len(v.found) == 0 {
 			rot.leave(i)
 		}
 	}
@@ -222,6 +283,9 @@ func (c *claim) conclude(tx *store.Tx, i int, v laneView, given int) {
 	for _, e := range v.work[given:] {
 		a.Left = append(a.Left, e.Route)
 	}
+	for _, e := range v.rest {
+		a.Left = append(a.Left, e.Route)
+	}
 	a.Ended = v.ended && len(a.Left) == 0
 	a.Held = !a.Ended && given >= v.room
 }
@@ -239,7 +303,8 @@ func (g *granter) reset() {
 }
 
 // grant leases e to the first want that is not served. There is one.
-func (g *granter) grant(tx *store.Tx, e *record.Execution, slot bool) error {
+func (g *granter) grant(tx *store.Tx, a admitted, slot bool) error {
+	e := a.Execution
 	for len(g.wants[g.next].Got) >= g.wants[g.next].Claim.Max {
 		g.next++
 	}
@@ -251,6 +316,7 @@ func (g *granter) grant(tx *store.Tx, e *record.Execution, slot bool) error {
 	if err != nil {
 		return err
 	}
+	ch.Execution.Limits = a.limits
 	apply(tx, ch)
 	w.Got = append(w.Got, claimed(ch.Execution, w.Claim, lifecycle.Resumes(e)))
 	return nil

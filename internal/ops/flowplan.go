@@ -21,6 +21,25 @@ type plan struct {
 	flow  record.FlowKey
 	nodes []planned
 	edges int
+	// scoped are the limits of the nodes' scopes, if they are known.
+	scoped Scoped
+}
+
+// drafts are as much of the nodes as says which scopes they are in.
+func (p *plan) drafts() []*record.Execution {
+	list := make([]*record.Execution, len(p.nodes))
+	for i := range p.nodes {
+		list[i] = Draft(&p.nodes[i].cmd, p.flow.FlowID)
+	}
+	return list
+}
+
+// limitKeys are the records of the limits that nodes name.
+func (p *plan) limitKeys(r Rules) (keys []record.Key) {
+	for i := range p.nodes {
+		keys = append(keys, r.limitKeysOf(&p.nodes[i].cmd)...)
+	}
+	return keys
 }
 
 // planned is a node with its defaults filled in.
@@ -204,7 +223,13 @@ func (p *plan) write(tx *store.Tx, r Rules, cfg ff.PartitionConfig, isKnown func
 		if err := lifecycle.CheckDeadline(&n.cmd, tx.Now()); err != nil {
 			return 0, 0, atNode(n.Name, err)
 		}
-		e := lifecycle.SubmitMember(&n.cmd, p.flow.FlowID, len(n.After) > 0, tx.Now())
+		e, err := r.underLimits(tx, lifecycle.SubmitMember(&n.cmd, p.flow.FlowID, len(n.After) > 0, tx.Now()), p.scoped)
+		if store.IsNeed(err) {
+			return 0, 0, err
+		}
+		if err != nil {
+			return 0, 0, atNode(n.Name, err)
+		}
 		tx.PutExecution(e)
 		r.register(tx, e, isKnown)
 		if len(n.After) > 0 {
@@ -262,12 +287,18 @@ func (r Rules) NewFlow(cmd ff.SubmitFlow) (*SubmitFlow, error) {
 	return &SubmitFlow{ID: cmd.FlowID, cmd: cmd, plan: p}, nil
 }
 
+// Drafts are as much of the flow's members as says which scopes they are in; Scope sets the limits of these.
+func (s *SubmitFlow) Drafts() []*record.Execution { return s.plan.drafts() }
+
+// Scope sets the limits of the members' scopes.
+func (s *SubmitFlow) Scope(known Scoped) { s.plan.scoped = known }
+
 // Commands are the submissions of the flow's members.
 func (s *SubmitFlow) Commands() []ff.Submit { return s.plan.commands() }
 
 // SubmitFlow creates a flow with its members and edges. One that exists stays as it is.
 func (r Rules) SubmitFlow(s *SubmitFlow, isKnown func(ff.LaneID, int64) bool) *Op {
-	reads := store.Reads{Executions: s.plan.ids()}
+	reads := store.Reads{Executions: s.plan.ids(), Records: s.plan.limitKeys(r)}
 	op := r.onFlow("submit flow", s.ID, reads, func(tx *store.Tx, f *record.Flow) error {
 		if f != nil {
 			return nil

@@ -129,12 +129,16 @@ func (r Rules) finish(tx *store.Tx, changes ...lifecycle.Change) error {
 	return r.follow(tx, ended)
 }
 
-// apply writes a change, and closes what the execution waited for if that is over by it: [needWaits] has read that.
+// apply writes a change, closes what the execution waited for if that is over by it, and takes back what its lease held of
+// budgets and quotas: [needWaits] has read all that.
 func apply(tx *store.Tx, ch lifecycle.Change) {
 	if ch.Execution == nil {
 		return
 	}
-	closeWaits(tx, tx.Execution(ch.Execution.ID), ch.Execution)
+	before := tx.Execution(ch.Execution.ID)
+	closeWaits(tx, before, ch.Execution)
+	releaseLimits(tx, before, ch.Execution)
+	leaveGate(tx, before, ch.Execution)
 	tx.PutExecution(ch.Execution)
 	if ch.Attempt != nil {
 		tx.PutAttempt(ch.Attempt)

@@ -131,12 +131,23 @@ func (r Rules) ClaimExecution(cmd ff.ClaimExecution, out *ff.Claimed) (*Op, erro
 	grant := lifecycle.Grant{
 		WorkerID: cmd.WorkerID, WorkerInstanceID: cmd.WorkerInstanceID, LeaseID: ff.NewLeaseID(), AttemptID: ff.NewAttemptID(), TTL: cmd.LeaseTTL,
 	}
-	op := r.onExecution("claim execution", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
-		ch, err := lifecycle.ClaimByOperator(e, grant, cmd.Actor, now)
-		if err == nil {
-			*out = claimed(ch.Execution, ff.Claim{LeaseTTL: cmd.LeaseTTL}, lifecycle.Resumes(e))
+	op := r.onMember("claim execution", cmd.ExecutionID, false, func(tx *store.Tx, e *record.Execution, _ *record.Attempt) (lifecycle.Change, error) {
+		ch, err := lifecycle.ClaimByOperator(e, grant, cmd.Actor, tx.Now())
+		if err != nil || ch.Execution == nil {
+			return ch, err
 		}
-		return ch, err
+		if missing, any := tx.Missing(store.Reads{Records: limitsKeys([]*record.Execution{e})}); any {
+			return lifecycle.Change{}, tx.Need(missing)
+		}
+		books := booksOf(tx)
+		limits, refused := books.Admit(e, tx.Now())
+		if refused != nil {
+			return lifecycle.Change{}, refusal(refused)
+		}
+		keepBooks(tx, books)
+		ch.Execution.Limits = limits
+		*out = claimed(ch.Execution, ff.Claim{LeaseTTL: cmd.LeaseTTL}, lifecycle.Resumes(e))
+		return ch, nil
 	})
 	op.Once = true // a repeat would find the lease of the first
 	return op, nil

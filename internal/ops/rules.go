@@ -17,6 +17,8 @@ type Rules struct {
 	// Home returns the partition that stands for the shard a partition is on, one of [store.Store.Shards]. Nil: the first,
 	// for a store of one shard.
 	Home func(ff.Partition) ff.Partition
+	// OneShard says that the store has one, and with it budgets and quotas.
+	OneShard bool
 }
 
 // Limits bound commits of flows. What is more is left to other commits, which the due loop makes.

@@ -21,7 +21,12 @@ type Submission struct {
 	// healing: the key was found in an earlier step, pointing at cmd.ID
 	found  bool
 	Result ff.SubmitResult
+	// Scoped are the limits of its scopes, if they are known.
+	Scoped Scoped
 }
+
+// Draft is as much of the execution as says which scopes it is in.
+func (s *Submission) Draft() *record.Execution { return Draft(&s.cmd, ff.FlowID{}) }
 
 // ID is the id the execution has or will get.
 func (s *Submission) ID() ff.ExecutionID { return s.cmd.ID }
@@ -58,6 +63,7 @@ func (r Rules) Submit(list []*Submission, withKeys bool, isKnown func(ff.LaneID,
 	op.Partition, op.Order = list[0].cmd.ID.Partition(), orderOf(list[0].cmd.ID)
 	for _, s := range list {
 		op.Reads.Executions = append(op.Reads.Executions, s.cmd.ID)
+		op.Reads.Records = append(op.Reads.Records, r.limitKeysOf(&s.cmd)...)
 		if _, keyed := s.Keyed(r.Partitions); keyed && withKeys {
 			op.Reads.Idempotency = append(op.Reads.Idempotency, s.key())
 		}
@@ -68,7 +74,9 @@ func (r Rules) Submit(list []*Submission, withKeys bool, isKnown func(ff.LaneID,
 			if withKeys && s.cmd.IdempotencyKey != "" && !s.reserve(tx, r) {
 				continue
 			}
-			s.create(tx, r, isKnown)
+			if err := s.create(tx, r, isKnown); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
@@ -132,24 +140,32 @@ func (s *Submission) late(now ff.Timestamp) bool {
 }
 
 // create writes the execution unless it is there.
-func (s *Submission) create(tx *store.Tx, r Rules, isKnown func(ff.LaneID, int64) bool) {
+func (s *Submission) create(tx *store.Tx, r Rules, isKnown func(ff.LaneID, int64) bool) error {
 	if tx.Execution(s.cmd.ID) != nil {
 		s.Result = ff.SubmitResult{ID: s.cmd.ID, Outcome: ff.Duplicate}
 		if s.minted && !s.found { // nobody else can have it: an earlier try of this call got through
 			s.Result.Outcome = ff.Created
 		}
-		return
+		return nil
 	}
 	if s.late(tx.Now()) {
-		return
+		return nil
 	}
-	e := lifecycle.Submit(&s.cmd, tx.Now())
+	e, err := r.underLimits(tx, lifecycle.Submit(&s.cmd, tx.Now()), s.Scoped)
+	if store.IsNeed(err) {
+		return err
+	}
+	if err != nil {
+		s.Result = ff.SubmitResult{Outcome: ff.Rejected, Err: named("submit", err)}
+		return nil
+	}
 	tx.PutExecution(e)
 	r.register(tx, e, isKnown)
 	s.Result = ff.SubmitResult{ID: s.cmd.ID, Outcome: ff.Created}
 	if s.found { // it belongs to who mapped the key to it, and may be slower than this call
 		s.Result.Outcome = ff.Duplicate
 	}
+	return nil
 }
 
 // register tells the store of the lane and the route of a new execution, if it may not know them.

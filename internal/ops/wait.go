@@ -2,6 +2,7 @@ package ops
 
 import (
 	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/admission"
 	"github.com/flowfabric/flowfabric/internal/lifecycle"
 	"github.com/flowfabric/flowfabric/internal/waitpoint"
 	"github.com/flowfabric/flowfabric/store"
@@ -15,32 +16,46 @@ func suspensionKey(id ff.ExecutionID) record.SuspensionKey {
 	return record.SuspensionKey{ExecutionID: id}
 }
 
-// leaving are executions that changes take out of their suspension.
+// leaving are executions that changes take out of their suspension, or whose lease held something of budgets and quotas.
 func leaving(tx *store.Tx, changes []lifecycle.Change) (list []*record.Execution) {
 	for _, ch := range changes {
 		if ch.Execution == nil {
 			continue
 		}
-		if before := tx.Execution(ch.Execution.ID); before != nil && lifecycle.CloseReason(before, ch.Execution) != "" {
+		before := tx.Execution(ch.Execution.ID)
+		if before != nil && (lifecycle.CloseReason(before, ch.Execution) != "" || releases(before, ch.Execution) || leavesGate(before, ch.Execution)) {
 			list = append(list, before)
 		}
 	}
 	return list
 }
 
-// needWaits asks for what those of the executions wait for that are suspended.
+// needWaits asks for what those of the executions wait for that are suspended, and for the limits of those that were
+// admitted.
 func needWaits(tx *store.Tx, list []*record.Execution) error {
 	var need store.Reads
+	var suspended []record.Key
 	for _, e := range list {
 		if e.State.Phase == ff.PhaseSuspended {
-			need.Records = append(need.Records, suspensionKey(e.ID))
+			suspended = append(suspended, suspensionKey(e.ID))
+		}
+		if e.Limits != nil && e.Limits.Admitted {
+			need.Records = append(need.Records, admission.Keys(limitsHome, e)...)
+		}
+		if e.Limits != nil && e.Limits.Gate != "" {
+			at, place := gateKeys(e)
+			need.Records = append(need.Records, place)
+			if at != nil {
+				need.Records = append(need.Records, at)
+			}
 		}
 	}
+	need.Records = append(need.Records, suspended...)
 	if missing, any := tx.Missing(need); any {
 		return tx.Need(missing)
 	}
 	var points store.Reads
-	for _, key := range need.Records {
+	for _, key := range suspended {
 		points.Records = append(points.Records, waitpointKeys(store.Get[*record.Suspension](tx, key))...)
 	}
 	if missing, any := tx.Missing(points); any {

@@ -84,6 +84,8 @@ func member(n byte) flowfabric.ExecutionID { return flowfabric.ExecutionIDFrom(3
 
 func edgeID(n byte) flowfabric.EdgeID { return flowfabric.EdgeID{0: 0xe0, 15: n} }
 
+var home3 = flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: 3}
+
 var examples = map[record.Family]record.Keyed{
 	record.Flows: &record.Flow{
 		FlowKey: record.FlowKey{Home: partition3, FlowID: flow1},
@@ -147,6 +149,35 @@ var examples = map[record.Family]record.Keyed{
 		Version: 4, Position: 5, Result: []byte{0, 1}, Encoding: "json", Error: "e", Category: "transient", AttemptIndex: 6, Epoch: 7,
 		Retries: 8, Replays: 9, RecordedAt: 10, Until: 11,
 	},
+	record.Budgets: &record.Budget{
+		BudgetKey: record.BudgetKey{Home: home3, BudgetID: flowfabric.BudgetID{1}}, Version: 4,
+		Scope: flowfabric.Scope{Type: "tag", ID: "a=b"}, Mode: "strict", OnHardLimit: "fail", Hard: flowfabric.Amounts{"a": 1},
+		Soft: flowfabric.Amounts{"a": 2}, Usage: flowfabric.Amounts{"a": 3}, Reserved: flowfabric.Amounts{"a": 4}, BreachCount: 5,
+		SoftBreachCount: 6, LastBreachAt: 7, LastBreachDim: "a", Period: 8, ResetIntervalMS: 9, NextResetAt: 9, LastResetAt: 11,
+		Waiting: 12, WakeAt: 13, CreatedAt: 14, UpdatedAt: 15, Definition: []byte{16},
+	},
+	record.UsageKeys: &record.UsageKey{
+		UsageKeyKey: record.UsageKeyKey{Home: home3, BudgetID: flowfabric.BudgetID{1}, Dedup: "k"}, Version: 4, AppliedAt: 5, ExpiresAt: 9,
+	},
+	record.Ledgers: &record.Ledger{
+		LedgerKey: record.LedgerKey{ExecutionID: member(1), BudgetID: flowfabric.BudgetID{1}}, Version: 4, Period: 5,
+		Spent: flowfabric.Amounts{"a": 6}, Drawn: flowfabric.Amounts{"a": 7}, DrawnEpoch: 8, UpdatedAt: 9,
+	},
+	record.Quotas: &record.Quota{
+		QuotaKey: record.QuotaKey{Home: home3, QuotaID: flowfabric.QuotaID{1}}, Version: 4, Scope: flowfabric.Scope{Type: "lane", ID: "a"},
+		Rate: 5, WindowMS: 6, WindowKind: "fixed", MaxConcurrent: 7, JitterMS: 8, CreatedAt: 9, UpdatedAt: 10, Definition: []byte{11},
+	},
+	record.QuotaUses: &record.QuotaUse{
+		QuotaUseKey: record.QuotaUseKey{Home: home3, QuotaID: flowfabric.QuotaID{1}, UseKey: "k"}, Version: 4, Active: 5,
+		Window: []record.WindowEntry{{At: 6, N: 7}}, Waiting: 8, WakeAt: 9, UpdatedAt: 10,
+	},
+	record.Parkings: &record.Parking{
+		ParkingKey: record.ParkingKey{Gate: "g", Place: "p", ExecutionID: member(1)}, Version: 4, ParkedAt: 5,
+	},
+	record.LimitScopes: &record.LimitScope{
+		LimitScopeKey: record.LimitScopeKey{Home: home3, Scope: flowfabric.Scope{Type: "lane", ID: "a"}}, Version: 4,
+		Budgets: []flowfabric.BudgetID{{1}}, Quotas: []flowfabric.QuotaID{{2}},
+	},
 	record.Lanes: &record.Lane{
 		LaneKey: record.LaneKey{Home: flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: 3}, Lane: "mail, fast"},
 		Version: 4, State: flowfabric.LanePaused, Weight: 5, MaxConcurrency: 6, RegisteredAt: 7, RegisteredBy: "ops", UpdatedAt: 8,
@@ -202,6 +233,7 @@ func TestKeyed_DueColumnHoldsTheDueTime(t *testing.T) {
 		record.Lanes: "", record.Workers: "expires_at_ms", record.Secrets: "", record.Flows: "remove_at_ms", record.Edges: "",
 		record.Groups: "", record.Errands: "enqueued_at_ms", record.Backlogs: "due_at_ms", record.BacklogMembers: "",
 		record.Suspensions: "", record.Waitpoints: "due_at_ms", record.Signals: "", record.Replies: "expires_at_ms", record.Steps: "",
+		record.Budgets: "due_at_ms", record.UsageKeys: "expires_at_ms", record.QuotaUses: "due_at_ms",
 	}
 	for family, table := range Keyed {
 		if table.Due != want[family] {

@@ -22,7 +22,7 @@ type TxOptions struct {
 }
 
 func (o TxOptions) rules() ops.Rules {
-	return ops.Rules{Partitions: cmp.Or(o.Partitions, flowfabric.DefaultPartitions()), Retention: o.Retention}
+	return ops.Rules{Partitions: cmp.Or(o.Partitions, flowfabric.DefaultPartitions()), Retention: o.Retention, OneShard: true}
 }
 
 // SubmitTx submits executions in the caller's transaction: if it is rolled back they were never submitted; once it is

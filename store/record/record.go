@@ -94,6 +94,9 @@ type Execution struct {
 	SuspendedUntil    flowfabric.Timestamp
 	SuspensionTimeout flowfabric.TimeoutBehavior
 
+	// Limits are the budgets and quotas it is under; nil for none.
+	Limits *Limits
+
 	Result             []byte
 	ResultEncoding     string
 	FailureReason      string

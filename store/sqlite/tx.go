@@ -25,7 +25,7 @@ type TxOptions struct {
 }
 
 func (o TxOptions) rules() ops.Rules {
-	return ops.Rules{Partitions: cmp.Or(o.Partitions, flowfabric.DefaultPartitions()), Retention: o.Retention}
+	return ops.Rules{Partitions: cmp.Or(o.Partitions, flowfabric.DefaultPartitions()), Retention: o.Retention, OneShard: true}
 }
 
 func (o TxOptions) clock() store.Clock {

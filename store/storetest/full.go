@@ -31,7 +31,7 @@ func fullExecution() *record.Execution {
 		Result: []byte{0, 1, 0xfe}, ResultEncoding: "binary", FailureReason: "smtp: 550 <nobody@example.com>",
 		FailureCategory: ff.FailureTransient, CancellationReason: "no longer wanted", CancelledBy: ff.SourceOperatorOverride,
 		SuspensionID: ff.SuspensionID(uuidOf(120)), WaitpointID: ff.WaitpointID(uuidOf(121)), SuspendedUntil: start + 15,
-		SuspensionTimeout: ff.TimeoutEscalate, LeaseRevokeReason: "operator", LastOperatorAt: start + 10, ProgressPercent: new(42), ProgressMessage: "halfway ✓",
+		SuspensionTimeout: ff.TimeoutEscalate, Limits: fullLimits(), LeaseRevokeReason: "operator", LastOperatorAt: start + 10, ProgressPercent: new(42), ProgressMessage: "halfway ✓",
 		ProgressDetails: []byte{7, 0, 7}, ProgressUpdatedAt: start + 11,
 	}
 }
@@ -50,13 +50,23 @@ func fullPolicy() *ff.Policy {
 			AttemptTimeoutMS: 8, OnAttemptTimeout: ff.TimeoutRetries, ExecutionDeadlineMS: 9,
 		},
 		RetentionMS: new(int64(10)), DedupWindowMS: new(int64(11)), Aging: &ff.AgingPolicy{EveryMS: 1000, Step: 12},
-		MaxReclaims: new(uint32(6)), MaxReplays: new(uint32(7)), MaxSignals: new(uint32(8)),
+		MaxReclaims: new(uint32(6)), MaxReplays: new(uint32(7)), Limits: &ff.Limits{
+			Budgets: []ff.BudgetUse{{ID: ff.BudgetID(uuidOf(130)), Estimate: ff.Amounts{"ä": 1 << 62}}},
+			Quotas:  []ff.QuotaUse{{ID: ff.QuotaID(uuidOf(131)), Key: "user ä"}},
+		}, MaxSignals: new(uint32(8)),
 		Suspension: &ff.SuspensionPolicy{DefaultTimeoutMS: 13, TimeoutBehavior: ff.TimeoutCancels},
 		Routing:    &ff.RoutingRequirements{RequiredCapabilities: []string{"gpu", "linux/arm64"}},
 	}
 }
 
 // bareExecution has nothing set that may be unset.
+func fullLimits() *record.Limits {
+	return &record.Limits{
+		Budgets: []record.BudgetUse{{ID: ff.BudgetID(uuidOf(130)), Estimate: ff.Amounts{"ä": 1 << 62}, Reserved: ff.Amounts{"ä": 2}}},
+		Quotas:  []ff.QuotaUse{{ID: ff.QuotaID(uuidOf(131)), Key: "user ä"}}, Admitted: true, Since: 1 << 60, Gate: "quota/1", Pass: true,
+	}
+}
+
 func bareExecution() *record.Execution {
 	return &record.Execution{
 		ID: id(2), Version: 1, Lane: "a", CreatedAt: start,
@@ -101,6 +111,14 @@ func fullRecords() []record.Keyed {
 	flow, second := ff.FlowID(uuidOf(110)), ff.EdgeID(uuidOf(111))
 	member := func(n int) ff.ExecutionID { return ff.ExecutionIDFrom(homePartition.Index, id(n).UUID()) }
 	return []record.Keyed{
+		&record.Budget{
+			BudgetKey: record.BudgetKey{Home: homePartition, BudgetID: ff.BudgetID(uuidOf(130))}, Version: 1,
+			Scope: ff.Scope{Type: ff.ScopeTag, ID: "team=ä 'x'"}, Mode: ff.Advisory, OnHardLimit: ff.LimitFails,
+			Hard: ff.Amounts{"total_cost": 1<<63 - 1, "ä 'x'": 2}, Soft: ff.Amounts{"total_cost": 3}, Usage: ff.Amounts{"total_cost": 4},
+			Reserved: ff.Amounts{"total_cost": 5}, BreachCount: 6, SoftBreachCount: 7, LastBreachAt: start + 1, LastBreachDim: "ä",
+			Period: 8, ResetIntervalMS: 9, NextResetAt: start + 2, LastResetAt: start + 3, Waiting: 10, WakeAt: start + 4, CreatedAt: start + 5,
+			UpdatedAt: start + 6, Definition: []byte{0, 0xff},
+		},
 		&record.Backlog{
 			BacklogKey: record.BacklogKey{Home: homePartition, FlowID: flow}, Version: 1, RequestedAt: start + 1, Requester: "ops",
 			Reason: "ä 'x'", GraceUntil: start + 2, Policy: ff.CancelPending, CancelledBy: ff.SourceCancelFlowHeader, Spreading: true,
@@ -132,6 +150,26 @@ func fullRecords() []record.Keyed {
 			LaneKey: record.LaneKey{Home: homePartition, Lane: "a lane, ~punctuation 'quotes'"}, Version: 1, State: ff.LaneDraining,
 			Weight: 1000, MaxConcurrency: 100_000, RegisteredAt: start + 1, RegisteredBy: "ops \"x\"", UpdatedAt: start + 2,
 		},
+		&record.Ledger{
+			LedgerKey: record.LedgerKey{ExecutionID: member(3), BudgetID: ff.BudgetID(uuidOf(130))}, Version: 1, Period: 2,
+			Spent: ff.Amounts{"total_cost": 3}, Drawn: ff.Amounts{"total_cost": 4}, DrawnEpoch: 1 << 60, UpdatedAt: start + 1,
+		},
+		&record.LimitScope{
+			LimitScopeKey: record.LimitScopeKey{Home: homePartition, Scope: ff.Scope{Type: ff.ScopeTenant, ID: "tenant-ä"}}, Version: 1,
+			Budgets: []ff.BudgetID{ff.BudgetID(uuidOf(130))}, Quotas: []ff.QuotaID{ff.QuotaID(uuidOf(131))},
+		},
+		&record.Parking{
+			ParkingKey: record.ParkingKey{Gate: "budget/1", Place: "00001/2", ExecutionID: member(3)}, Version: 1, ParkedAt: start + 1,
+		},
+		&record.Quota{
+			QuotaKey: record.QuotaKey{Home: homePartition, QuotaID: ff.QuotaID(uuidOf(131))}, Version: 1,
+			Scope: ff.Scope{Type: ff.ScopeLane, ID: "mail"}, Rate: 1, WindowMS: 2, WindowKind: ff.FixedWindow, MaxConcurrent: 3, JitterMS: 4,
+			CreatedAt: start + 1, UpdatedAt: start + 2, Definition: []byte{1},
+		},
+		&record.QuotaUse{
+			QuotaUseKey: record.QuotaUseKey{Home: homePartition, QuotaID: ff.QuotaID(uuidOf(131)), UseKey: "user ä"}, Version: 1, Active: 2,
+			Window: []record.WindowEntry{{At: start, N: 3}}, Waiting: 4, WakeAt: start + 1, UpdatedAt: start + 2,
+		},
 		&record.Reply{
 			ReplyKey: record.ReplyKey{ExecutionID: member(3), Scope: "suspend", Key: "a ä 'key'"}, Version: 1, Digest: []byte{0, 0xff},
 			Outcome: []byte(`{"a":1}`), CreatedAt: start + 1, ExpiresAt: start + 2,
@@ -159,6 +197,10 @@ func fullRecords() []record.Keyed {
 			TimeoutBehavior: ff.TimeoutResumes, Continuation: "s3://x", Matched: []record.SignalRef{fullSignalRef()}, LastSignalAt: start + 3,
 			ClosedAt: start + 4, CloseReason: "resumed", Closer: ff.SignalID(uuidOf(122)), Trigger: ff.TriggerSignal, Actor: "ann",
 			Detail: "why", SignalCount: 6, AuthFailedAt: start + 5,
+		},
+		&record.UsageKey{
+			UsageKeyKey: record.UsageKeyKey{Home: homePartition, BudgetID: ff.BudgetID(uuidOf(130)), Dedup: "k ä 'x'"}, Version: 1,
+			AppliedAt: start + 1, ExpiresAt: start + 2,
 		},
 		&record.Waitpoint{
 			WaitpointKey: record.WaitpointKey{ExecutionID: member(3), WaitpointID: ff.WaitpointID(uuidOf(121))}, Version: 1, Name: "legal, ä",
@@ -208,6 +250,20 @@ func bareRecord(key record.Key) record.Keyed {
 		return &record.Signal{SignalKey: key, Version: 1}
 	case record.ReplyKey:
 		return &record.Reply{ReplyKey: key, Version: 1}
+	case record.BudgetKey:
+		return &record.Budget{BudgetKey: key, Version: 1}
+	case record.UsageKeyKey:
+		return &record.UsageKey{UsageKeyKey: key, Version: 1}
+	case record.LedgerKey:
+		return &record.Ledger{LedgerKey: key, Version: 1}
+	case record.QuotaKey:
+		return &record.Quota{QuotaKey: key, Version: 1}
+	case record.QuotaUseKey:
+		return &record.QuotaUse{QuotaUseKey: key, Version: 1}
+	case record.ParkingKey:
+		return &record.Parking{ParkingKey: key, Version: 1}
+	case record.LimitScopeKey:
+		return &record.LimitScope{LimitScopeKey: key, Version: 1}
 	case record.StepKey:
 		return &record.Step{StepKey: key, Version: 1}
 	case record.BacklogMemberKey:
@@ -248,6 +304,15 @@ func alter(v reflect.Value) {
 	case ff.Condition:
 		v.Set(reflect.ValueOf(ff.OnSignal("another")))
 		return
+	case ff.Scope:
+		v.Set(reflect.ValueOf(ff.Scope{Type: ff.ScopeFlow, ID: "another"}))
+		return
+	case record.Limits:
+		v.Set(reflect.ValueOf(record.Limits{Quotas: []ff.QuotaUse{{Key: "another"}}}))
+		return
+	case record.WindowEntry:
+		v.Set(reflect.ValueOf(record.WindowEntry{At: start + 9, N: 9}))
+		return
 	case record.SignalRef:
 		v.Set(reflect.ValueOf(record.SignalRef{Key: "another"}))
 		return
@@ -280,7 +345,9 @@ func alter(v reflect.Value) {
 		v.Set(reflect.Append(v.Slice3(0, v.Len(), v.Len()), n))
 	case reflect.Map:
 		n := reflect.MakeMap(v.Type())
-		n.SetMapIndex(reflect.ValueOf("another.key"), reflect.ValueOf("value"))
+		value := reflect.New(v.Type().Elem()).Elem()
+		alter(value)
+		n.SetMapIndex(reflect.ValueOf("another.key"), value)
 		v.Set(n)
 	case reflect.Pointer:
 		n := reflect.New(v.Type().Elem())
