@@ -20,7 +20,7 @@ const (
 func (r *run) load(ctx context.Context, b *bed, n int) ([]time.Duration, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	cmd := flowfabric.Submit{Lane: lane, Kind: kind, Payload: payload(r.opts.PayloadBytes)}
+	cmd := flowfabric.Submit{Lane: lane, Kind: kind, Payload: payload(r.opts.PayloadBytes), Policy: r.policy}
 	var (
 		wg    sync.WaitGroup
 		left  atomic.Int64

@@ -55,11 +55,15 @@ const (
 	Signal Scenario = "signal"
 	// Steps: handlers of Bulk durable steps; the percentiles are of one step, on the average of its execution.
 	Steps Scenario = "steps"
+	// Usage: Callers report consumption on one budget, Executions times in all.
+	Usage Scenario = "usage"
+	// Limits is Throughput without limits, and with a quota and a budget on every execution; the ratio of the two.
+	Limits Scenario = "limits"
 )
 
 // Scenarios lists all scenarios.
 func Scenarios() []Scenario {
-	return []Scenario{Submit, Throughput, Latency, Backlog, Idle, Heartbeat, Steady, Cold, Lifecycle, Routes, Chain, Fanout, Quorum, Cancel, Wide, Signal, Steps}
+	return []Scenario{Submit, Throughput, Latency, Backlog, Idle, Heartbeat, Steady, Cold, Lifecycle, Routes, Chain, Fanout, Quorum, Cancel, Wide, Signal, Steps, Usage, Limits}
 }
 
 // SmallBacklog is how many executions wait in the first half of [Backlog].
@@ -124,6 +128,8 @@ func defaults(s Scenario) Options {
 		d.Executions, d.Bulk = 500, 1
 	case Steps:
 		d.Executions, d.Bulk, d.Workers = 20, 100, 1
+	case Usage:
+		d.Executions, d.Callers = 100_000, 1000
 	default:
 	}
 	return d

@@ -58,6 +58,10 @@ type Result struct {
 	Steps     int     `json:"steps,omitempty"`
 	StepsPerS float64 `json:"steps_per_s,omitempty"`
 
+	// Usage: reports counted in a second. Limits: the rate with limits to the one without.
+	ReportsPerS float64 `json:"reports_per_s,omitempty"`
+	LimitsRatio float64 `json:"limits_ratio,omitempty"`
+
 	StatementsPerS float64 `json:"statements_per_s,omitempty"`
 	RenewalsPerS   float64 `json:"renewals_per_s,omitempty"`
 
@@ -94,7 +98,7 @@ func (r *Result) figures() []*float64 {
 	return []*float64{
 		&r.FsyncUS, &r.RawCommitsPerS, &r.RoundTripUS, &r.SubmitPerS, &r.EndToEndPerS, &r.RatioToRaw,
 		&r.P50MS, &r.P95MS, &r.P99MS, &r.SmallBacklogPerS, &r.LargeBacklogPerS, &r.BacklogRatio, &r.BacklogCPURatio,
-		&r.FlowsPerS, &r.StepsPerS, &r.StatementsPerS, &r.RenewalsPerS, &r.CapacityPerS, &r.OfferedPerS,
+		&r.FlowsPerS, &r.StepsPerS, &r.ReportsPerS, &r.LimitsRatio, &r.StatementsPerS, &r.RenewalsPerS, &r.CapacityPerS, &r.OfferedPerS,
 		&r.RSSBytes, &r.RSSGrowth, &r.HeapBytes, &r.HeapGrowth, &r.TableBytes, &r.TableGrowth, &r.TrimmedPerS,
 		&r.DBCPUS, &r.ClientCPUS, &r.CPUUsPerExecution, &r.DurationS, &r.ForeignCPUShare, &r.StealShare,
 	}

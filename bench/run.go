@@ -9,6 +9,7 @@ import (
 	"runtime/metrics"
 	"time"
 
+	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/bench/internal/place"
 	"github.com/flowfabric/flowfabric/engine"
 	"github.com/flowfabric/flowfabric/internal/backend"
@@ -60,6 +61,8 @@ type run struct {
 	kind  backend.Kind
 	clock clock.Clock
 	res   Result
+	// policy is what executions are submitted with.
+	policy *flowfabric.Policy
 	// foreign is the CPU time other programs used while the meter ran, stolen what the machine's host kept back.
 	foreign, stolen time.Duration
 }
@@ -119,6 +122,10 @@ func (r *run) scenario(ctx context.Context) error {
 				return r.signal(ctx, b)
 			case Steps:
 				return r.steps(ctx, b)
+			case Usage:
+				return r.usage(ctx, b)
+			case Limits:
+				return r.limits(ctx, b)
 			default:
 				return r.lifecycle(ctx, b)
 			}
