@@ -95,6 +95,11 @@ const (
 	CodeTargetNotSignalable     Code = "target_not_signalable"
 	CodeWaitpointAlreadyExists  Code = "waitpoint_already_exists"
 
+	CodeRetentionLimitExceeded Code = "retention_limit_exceeded"
+	CodePatchDepthExceeded     Code = "patch_depth_exceeded"
+	CodeStreamClosed           Code = "stream_closed"
+	CodeStaleOwner             Code = "stale_owner_cannot_append"
+
 	CodeBug               Code = "bug"
 	CodeUnavailable       Code = "unavailable"
 	CodeResourceExhausted Code = "resource_exhausted"
@@ -165,6 +170,11 @@ var codes = map[Code]CodeInfo{
 	CodePendingWaitpointExpired: {FamilyState, ClassInformational, http.StatusConflict},
 	CodeTargetNotSignalable:     {FamilyState, ClassTerminal, http.StatusConflict},
 	CodeWaitpointAlreadyExists:  {FamilyConflict, ClassTerminal, http.StatusConflict},
+
+	CodeRetentionLimitExceeded: {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodePatchDepthExceeded:     {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeStreamClosed:           {FamilyState, ClassTerminal, http.StatusConflict},
+	CodeStaleOwner:             {FamilyState, ClassTerminal, http.StatusConflict},
 
 	CodeBug:               {FamilyBug, ClassBug, http.StatusInternalServerError},
 	CodeUnavailable:       {FamilyUnavailable, ClassRetryable, http.StatusServiceUnavailable},
@@ -283,6 +293,11 @@ var (
 	ErrPendingWaitpointExpired = &Error{Code: CodePendingWaitpointExpired}
 	ErrTargetNotSignalable     = &Error{Code: CodeTargetNotSignalable}
 	ErrWaitpointAlreadyExists  = &Error{Code: CodeWaitpointAlreadyExists}
+
+	ErrRetentionLimitExceeded = &Error{Code: CodeRetentionLimitExceeded}
+	ErrPatchDepthExceeded     = &Error{Code: CodePatchDepthExceeded}
+	ErrStreamClosed           = &Error{Code: CodeStreamClosed}
+	ErrStaleOwner             = &Error{Code: CodeStaleOwner}
 
 	ErrBug               = &Error{Code: CodeBug}
 	ErrUnavailable       = &Error{Code: CodeUnavailable}

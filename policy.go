@@ -28,6 +28,8 @@ type Policy struct {
 	Suspension    *SuspensionPolicy `json:"suspension_policy,omitempty"`
 	// MaxSignals bounds the signals the execution takes: 1 to [MaxSignals], which is the default.
 	MaxSignals *uint32 `json:"max_signals_per_execution,omitempty"`
+	// Stream bounds the streams of the execution.
+	Stream *StreamPolicy `json:"stream_policy,omitempty"`
 }
 
 // SuspensionPolicy is what holds for a suspension that does not say otherwise (chapter 40, FIX-S32).
@@ -273,6 +275,15 @@ func (p *Policy) MaxSignalsOrDefault() int {
 	return int(*p.MaxSignals)
 }
 
+// StreamOrDefault returns the bounds of the execution's streams.
+func (p *Policy) StreamOrDefault() StreamPolicy {
+	s := StreamPolicy{}
+	if p != nil && p.Stream != nil {
+		s = *p.Stream
+	}
+	return StreamPolicy{MaxFrames: cmp.Or(s.MaxFrames, MaxStreamFrames), MaxBytes: cmp.Or(s.MaxBytes, MaxStreamBytes)}
+}
+
 // Normalized returns a copy of p that shares no memory with it, in the one form of all policies that mean the same: nil
 // rather than an empty policy, no empty parts, capabilities sorted and without repeats. p must be valid.
 func (p *Policy) Normalized() *Policy {
@@ -282,7 +293,7 @@ func (p *Policy) Normalized() *Policy {
 	n := Policy{
 		MaxReclaims: copied(p.MaxReclaims), MaxReplays: copied(p.MaxReplays), Timeouts: copied(p.Timeouts),
 		RetentionMS: copied(p.RetentionMS), DedupWindowMS: copied(p.DedupWindowMS), Aging: copied(p.Aging), Retry: copied(p.Retry),
-		Suspension: copied(p.Suspension), MaxSignals: copied(p.MaxSignals),
+		Suspension: copied(p.Suspension), MaxSignals: copied(p.MaxSignals), Stream: copied(p.Stream),
 	}
 	if n.Retry != nil {
 		n.Retry.MaxRetries, n.Retry.Backoff = copied(n.Retry.MaxRetries), copied(n.Retry.Backoff)
@@ -296,6 +307,9 @@ func (p *Policy) Normalized() *Policy {
 	}
 	if n.Suspension != nil && *n.Suspension == (SuspensionPolicy{}) {
 		n.Suspension = nil
+	}
+	if n.Stream != nil && *n.Stream == (StreamPolicy{}) {
+		n.Stream = nil
 	}
 	if n == (Policy{}) {
 		return nil

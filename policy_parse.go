@@ -38,6 +38,8 @@ func ParsePolicy(data []byte) (*Policy, error) {
 		"suspension_policy":    func(path string, raw json.RawMessage) error { return parseSuspension(path, raw, &p) },
 
 		"max_signals_per_execution": scalar(&p.MaxSignals),
+
+		"stream_policy": func(path string, raw json.RawMessage) error { return parseStream(path, raw, &p) },
 	}); err != nil {
 		return nil, err
 	}
@@ -219,4 +221,9 @@ func parseSuspension(path string, raw json.RawMessage, p *Policy) error {
 		"default_timeout_ms": scalar(&p.Suspension.DefaultTimeoutMS),
 		"timeout_behavior":   scalar(&p.Suspension.TimeoutBehavior),
 	})
+}
+
+func parseStream(path string, raw json.RawMessage, p *Policy) error {
+	p.Stream = &StreamPolicy{}
+	return parseObject(path, raw, fields{"retention_maxlen": scalar(&p.Stream.MaxFrames), "max_bytes": scalar(&p.Stream.MaxBytes)})
 }

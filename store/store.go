@@ -90,6 +90,7 @@ type Reads struct {
 	Attempts    []record.AttemptKey
 	Idempotency []record.IdempotencyKey
 	AttemptsOf  []AttemptsQuery
+	Frames      []FramesQuery
 	Claimable   []ClaimQuery
 	Due         []DueQuery
 	Routes      []flowfabric.LaneID // all routes of the lane on the shard
@@ -188,6 +189,7 @@ type Dump struct {
 	Due         []DueEntry
 	Retain      []RetainEntry
 	Slots       []SlotEntry
+	Frames      []*record.Frame // by stream, then id
 }
 
 // RetainEntry is one entry of the retention index.

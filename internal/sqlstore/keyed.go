@@ -44,6 +44,9 @@ var Keyed = map[record.Family]*KeyedTable{
 	record.Signals:     behind(signals, "", func(k record.SignalKey) *record.Signal { return &record.Signal{SignalKey: k} }),
 	record.Replies:     behind(replies, "expires_at_ms", func(k record.ReplyKey) *record.Reply { return &record.Reply{ReplyKey: k} }),
 	record.Steps:       behind(steps, "", func(k record.StepKey) *record.Step { return &record.Step{StepKey: k} }),
+
+	record.Streams:   behind(streams, "expires_at_ms", func(k record.StreamKey) *record.Stream { return &record.Stream{StreamKey: k} }),
+	record.Summaries: behind(summaries, "", func(k record.SummaryKey) *record.Summary { return &record.Summary{SummaryKey: k} }),
 }
 
 func contended(t *KeyedTable) *KeyedTable {

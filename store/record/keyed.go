@@ -39,7 +39,7 @@ const (
 )
 
 // Families lists the keyed families.
-var Families = []Family{Lanes, Workers, Secrets, Flows, Edges, Groups, Errands, Backlogs, BacklogMembers, Suspensions, Waitpoints, Signals, Replies, Steps}
+var Families = []Family{Lanes, Workers, Secrets, Flows, Edges, Groups, Errands, Backlogs, BacklogMembers, Suspensions, Waitpoints, Signals, Replies, Steps, Streams, Summaries}
 
 // CompareKeys orders keys by family, then bytewise by their parts, then by partition.
 func CompareKeys(x, y Key) int {
