@@ -38,15 +38,16 @@ func TestPlans(t *testing.T) {
 		{"due", sqlDue, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_due (due_at_ms<?)"},
 		{
 			"next due", sqlNextDue,
-			"CO-ROUTINE (subquery-7)\nCOMPOUND QUERY\nLEFT-MOST SUBQUERY\n" +
+			"CO-ROUTINE (subquery-8)\nCOMPOUND QUERY\nLEFT-MOST SUBQUERY\n" +
 				"SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_due (due_at_ms>?)\nUNION ALL\n" +
 				"SEARCH ff_worker_registry USING COVERING INDEX ff_worker_registry_due (expires_at_ms>?)\nUNION ALL\n" +
 				"SEARCH ff_flow_core USING COVERING INDEX ff_flow_core_due (remove_at_ms>?)\nUNION ALL\n" +
 				"SEARCH ff_errand USING COVERING INDEX ff_errand_due (enqueued_at_ms>?)\nUNION ALL\n" +
 				"SEARCH ff_cancel_backlog USING COVERING INDEX ff_cancel_backlog_due (due_at_ms>?)\nUNION ALL\n" +
 				"SEARCH ff_waitpoint_pending USING COVERING INDEX ff_waitpoint_pending_due (due_at_ms>?)\nUNION ALL\n" +
-				"SEARCH ff_suspend_dedup USING COVERING INDEX ff_suspend_dedup_due (expires_at_ms>?)\n" +
-				"SEARCH (subquery-7)",
+				"SEARCH ff_suspend_dedup USING COVERING INDEX ff_suspend_dedup_due (expires_at_ms>?)\nUNION ALL\n" +
+				"SEARCH ff_stream_meta USING COVERING INDEX ff_stream_meta_due (expires_at_ms>?)\n" +
+				"SEARCH (subquery-8)",
 		},
 		{"slots", sqlSlots, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_slot (lane_id=?)"},
 		{
