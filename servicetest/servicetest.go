@@ -70,6 +70,7 @@ func Run(t *testing.T, h Harness) {
 		{name: "Rotation", tests: rotationTests, cfg: keeping},
 		{name: "Link", tests: linkTests, cfg: keeping},
 		{name: "Step", tests: stepTests, cfg: keeping},
+		{name: "Stream", tests: streamTests},
 		{name: "Keep", tests: keepTests},
 		{name: "List", tests: listTests},
 		{name: "Weakness", tests: weaknessTests},
