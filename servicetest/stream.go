@@ -87,6 +87,8 @@ func testStreamFrames(e *env) {
 
 // testStreamChecks: chapter 50, section 2.
 func testStreamChecks(e *env) {
+	d := e.running(ff.Submit{})
+	e.ok(e.svc.Complete(e.Context(), ff.Complete{ExecutionID: d.ExecutionID, Fence: d.Fence}))
 	c := e.running(ff.Submit{})
 	e.append(c, said("first")...)
 	big := ff.Frame{Payload: make([]byte, ff.MaxFrameBytes+1)}
@@ -104,11 +106,10 @@ func testStreamChecks(e *env) {
 	try("another attempt", func(f *ff.Fence) { f.AttemptIndex++ }, "stale_owner_cannot_append")
 	e.pace.Advance(time.Hour)
 	try("lease ran out", func(*ff.Fence) {}, "stale_owner_cannot_append")
-	d := e.running(ff.Submit{})
-	e.ok(e.svc.Complete(e.Context(), ff.Complete{ExecutionID: d.ExecutionID, Fence: d.Fence}))
+	e.equal("nothing was appended", texts(e.stream(c.ExecutionID, 0)), "first")
 	c = d
 	try("ended", func(*ff.Fence) {}, "stream_closed")
-	e.equal("nothing was appended", texts(e.stream(d.ExecutionID, 0)), "")
+	e.equal("nothing was appended to the ended one", texts(e.stream(d.ExecutionID, 0)), "")
 }
 
 func testStreamBounds(e *env) {
@@ -282,6 +283,7 @@ func testStreamTailWait(e *env) {
 	var got answer
 	e.eventually("the tail is answered", func() bool {
 		e.pace.Advance(50 * time.Millisecond)
+		e.pace.nudge()
 		select {
 		case got = <-waiting:
 			return true
@@ -313,7 +315,7 @@ func testStreamClosed(e *env) {
 			return e.svc.Complete(e.Context(), ff.Complete{ExecutionID: c.ExecutionID, Fence: c.Fence})
 		}, "attempt_success"},
 		{"failure", nil, fail, "attempt_failure"},
-		{"failure with a retry", ff.Retry(1, ff.FixedBackoff(time.Hour)), fail, "attempt_failure"},
+		{"failure with a retry", ff.Retry(1, ff.FixedBackoff(10_000*time.Hour)), fail, "attempt_failure"},
 		{"cancel", nil, func(c ff.Claimed) error {
 			return errOf(e.svc.Cancel(e.Context(), ff.Cancel{ExecutionID: c.ExecutionID, Source: ff.SourceOperatorOverride, Reason: "x"}))
 		}, "attempt_cancelled"},
@@ -338,6 +340,7 @@ func testStreamClosed(e *env) {
 	e.append(c, said("last")...)
 	e.pace.Advance(time.Hour)
 	e.equal("lease ran out", e.stream(c.ExecutionID, 0).ClosedReason, ff.StreamClosed("lease_expired"))
+	e.advance(0)
 	d := e.claim()
 	e.equal("same execution", d.ExecutionID, c.ExecutionID)
 	e.equal("reclaimed", e.stream(c.ExecutionID, 0).ClosedReason, ff.StreamClosed("reclaimed"))
@@ -425,11 +428,13 @@ func testStreamRetention(e *env) {
 	e.append(c, ff.Frame{Payload: []byte("x")}, ff.Frame{Mode: ff.FrameSummary, Payload: []byte(`{"a":1}`)})
 	e.ok(e.svc.Complete(e.Context(), ff.Complete{ExecutionID: c.ExecutionID, Fence: c.Fence}))
 	e.equal("after the end", len(e.stream(c.ExecutionID, 0).Frames), 2)
-	e.pace.Advance(time.Second)
-	e.trimmed()
+	e.advance(time.Second)
+	e.gone(c.ExecutionID)
 	e.equal("after its retention", e.stream(c.ExecutionID, 0), ff.StreamPage{})
 	s, err := e.svc.ReadSummary(e.Context(), c.ExecutionID, 0)
 	e.ok(err)
 	e.equal("summary", s, ff.StreamSummary{})
-	e.equal("records", len(e.dump().Records), 0)
+	for _, f := range e.dump().Frames {
+		e.equal("a frame of what is gone", f.ExecutionID == c.ExecutionID, false)
+	}
 }
