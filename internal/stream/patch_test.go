@@ -2,6 +2,7 @@ package stream
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -156,9 +157,7 @@ func foldModel(target, patch any) any {
 	case map[string]any:
 		n := map[string]any{}
 		if old, ok := target.(map[string]any); ok {
-			for k, v := range old {
-				n[k] = v
-			}
+			maps.Copy(n, old)
 		}
 		for k, v := range p {
 			if v == nil {
