@@ -105,6 +105,11 @@ const (
 	CodeBudgetConflict           Code = "budget_attach_conflict"
 	CodeQuotaConflict            Code = "quota_attach_conflict"
 
+	CodeRetentionLimitExceeded Code = "retention_limit_exceeded"
+	CodePatchDepthExceeded     Code = "patch_depth_exceeded"
+	CodeStreamClosed           Code = "stream_closed"
+	CodeStaleOwner             Code = "stale_owner_cannot_append"
+
 	CodeBug               Code = "bug"
 	CodeUnavailable       Code = "unavailable"
 	CodeResourceExhausted Code = "resource_exhausted"
@@ -185,6 +190,11 @@ var codes = map[Code]CodeInfo{
 	CodeInvalidQuotaSpec:         {FamilyValidation, ClassTerminal, http.StatusBadRequest},
 	CodeBudgetConflict:           {FamilyConflict, ClassTerminal, http.StatusConflict},
 	CodeQuotaConflict:            {FamilyConflict, ClassTerminal, http.StatusConflict},
+
+	CodeRetentionLimitExceeded: {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodePatchDepthExceeded:     {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeStreamClosed:           {FamilyState, ClassTerminal, http.StatusConflict},
+	CodeStaleOwner:             {FamilyState, ClassTerminal, http.StatusConflict},
 
 	CodeBug:               {FamilyBug, ClassBug, http.StatusInternalServerError},
 	CodeUnavailable:       {FamilyUnavailable, ClassRetryable, http.StatusServiceUnavailable},
@@ -313,6 +323,11 @@ var (
 	ErrInvalidQuotaSpec         = &Error{Code: CodeInvalidQuotaSpec}
 	ErrBudgetConflict           = &Error{Code: CodeBudgetConflict}
 	ErrQuotaConflict            = &Error{Code: CodeQuotaConflict}
+
+	ErrRetentionLimitExceeded = &Error{Code: CodeRetentionLimitExceeded}
+	ErrPatchDepthExceeded     = &Error{Code: CodePatchDepthExceeded}
+	ErrStreamClosed           = &Error{Code: CodeStreamClosed}
+	ErrStaleOwner             = &Error{Code: CodeStaleOwner}
 
 	ErrBug               = &Error{Code: CodeBug}
 	ErrUnavailable       = &Error{Code: CodeUnavailable}

@@ -30,6 +30,8 @@ type Policy struct {
 	MaxSignals *uint32 `json:"max_signals_per_execution,omitempty"`
 	// Limits are budgets and quotas the execution is under. On the wire a list budget_ids and a quota_policy_id say the same.
 	Limits *Limits `json:"limits,omitempty"`
+	// Stream bounds the streams of the execution.
+	Stream *StreamPolicy `json:"stream_policy,omitempty"`
 }
 
 // SuspensionPolicy is what holds for a suspension that does not say otherwise (chapter 40, FIX-S32).
@@ -275,6 +277,15 @@ func (p *Policy) MaxSignalsOrDefault() int {
 	return int(*p.MaxSignals)
 }
 
+// StreamOrDefault returns the bounds of the execution's streams.
+func (p *Policy) StreamOrDefault() StreamPolicy {
+	s := StreamPolicy{}
+	if p != nil && p.Stream != nil {
+		s = *p.Stream
+	}
+	return StreamPolicy{MaxFrames: cmp.Or(s.MaxFrames, MaxStreamFrames), MaxBytes: cmp.Or(s.MaxBytes, MaxStreamBytes)}
+}
+
 // Normalized returns a copy of p that shares no memory with it, in the one form of all policies that mean the same: nil
 // rather than an empty policy, no empty parts, capabilities sorted and without repeats. p must be valid.
 func (p *Policy) Normalized() *Policy {
@@ -284,7 +295,7 @@ func (p *Policy) Normalized() *Policy {
 	n := Policy{
 		MaxReclaims: copied(p.MaxReclaims), MaxReplays: copied(p.MaxReplays), Timeouts: copied(p.Timeouts),
 		RetentionMS: copied(p.RetentionMS), DedupWindowMS: copied(p.DedupWindowMS), Aging: copied(p.Aging), Retry: copied(p.Retry),
-		Suspension: copied(p.Suspension), MaxSignals: copied(p.MaxSignals), Limits: p.Limits.normalized(),
+		Suspension: copied(p.Suspension), MaxSignals: copied(p.MaxSignals), Limits: p.Limits.normalized(), Stream: copied(p.Stream),
 	}
 	if n.Retry != nil {
 		n.Retry.MaxRetries, n.Retry.Backoff = copied(n.Retry.MaxRetries), copied(n.Retry.Backoff)
@@ -298,6 +309,9 @@ func (p *Policy) Normalized() *Policy {
 	}
 	if n.Suspension != nil && *n.Suspension == (SuspensionPolicy{}) {
 		n.Suspension = nil
+	}
+	if n.Stream != nil && *n.Stream == (StreamPolicy{}) {
+		n.Stream = nil
 	}
 	if n == (Policy{}) {
 		return nil

@@ -42,6 +42,7 @@ func ParsePolicy(data []byte) (*Policy, error) {
 		"limits":          func(path string, raw json.RawMessage) error { return parseLimits(path, raw, &p) },
 		"budget_ids":      func(path string, raw json.RawMessage) error { return parseBudgetIDs(path, raw, &p) },
 		"quota_policy_id": func(path string, raw json.RawMessage) error { return parseQuotaID(path, raw, &p) },
+		"stream_policy":   func(path string, raw json.RawMessage) error { return parseStream(path, raw, &p) },
 	}); err != nil {
 		return nil, err
 	}
@@ -223,4 +224,9 @@ func parseSuspension(path string, raw json.RawMessage, p *Policy) error {
 		"default_timeout_ms": scalar(&p.Suspension.DefaultTimeoutMS),
 		"timeout_behavior":   scalar(&p.Suspension.TimeoutBehavior),
 	})
+}
+
+func parseStream(path string, raw json.RawMessage, p *Policy) error {
+	p.Stream = &StreamPolicy{}
+	return parseObject(path, raw, fields{"retention_maxlen": scalar(&p.Stream.MaxFrames), "max_bytes": scalar(&p.Stream.MaxBytes)})
 }

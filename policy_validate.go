@@ -11,7 +11,9 @@ func (p *Policy) Validate() error {
 	if p == nil {
 		return nil
 	}
-	for _, check := range []func() error{p.Retry.validate, p.Timeouts.validate, p.Aging.validate, p.Suspension.validate, p.Limits.validate, p.validateKeeping} {
+	for _, check := range []func() error{
+		p.Retry.validate, p.Timeouts.validate, p.Aging.validate, p.Suspension.validate, p.Limits.validate, p.Stream.validate, p.validateKeeping,
+	} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -55,6 +57,19 @@ func (s *SuspensionPolicy) validate() error {
 		return invalidPolicy("suspension_policy.timeout_behavior", fmt.Sprintf("is %q; it is not known", clip(string(s.TimeoutBehavior))))
 	}
 	return checkPolicySpan("suspension_policy.default_timeout_ms", s.DefaultTimeoutMS, 0)
+}
+
+func (s *StreamPolicy) validate() error {
+	const most, mostBytes = 10 * MaxStreamFrames, 64 * MaxStreamBytes
+	switch {
+	case s == nil:
+		return nil
+	case s.MaxFrames < 0 || s.MaxFrames > most:
+		return invalidPolicy("stream_policy.retention_maxlen", fmt.Sprintf("is %d; it must be between 1 and %d", s.MaxFrames, most))
+	case s.MaxBytes < 0 || s.MaxBytes > mostBytes:
+		return invalidPolicy("stream_policy.max_bytes", fmt.Sprintf("is %d; it must be between 1 and %d", s.MaxBytes, mostBytes))
+	}
+	return nil
 }
 
 func (r *RetryPolicy) validate() error {

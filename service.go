@@ -22,6 +22,7 @@ type Service interface {
 	Steps
 	Budgets
 	Quotas
+	Streams
 }
 
 // Executions submits, watches and ends executions (chapter 10).
@@ -330,4 +331,28 @@ type Quotas interface {
 	ListQuotas(ctx context.Context, q ListQuotas) (Page[QuotaStatus], error)
 	// ListQuotaKeys lists the keys of a quota that are in use. It fails with [ErrQuotaNotFound].
 	ListQuotaKeys(ctx context.Context, q ListQuotaKeys) (Page[QuotaKeyStatus], error)
+}
+
+// Streams are the output of attempts: appended to by the holder of the lease, read and followed by anyone, meanwhile and
+// until the execution is kept no longer (chapter 50). Every attempt has a stream of its own; a replay goes on with that of
+// the attempt it runs again, behind a frame of type "replay".
+type Streams interface {
+	// AppendFrames appends all frames of the call or none. Checks run in this order: [ErrInvalidInput], and
+	// [ErrRetentionLimitExceeded] for a payload beyond its bound; [ErrFenceRequired], [ErrPartialFence]; [ErrStreamClosed]
+	// unless the execution is active; [ErrStaleOwner] unless the lease is valid and the fence is the current one; then what
+	// the stream itself refuses: [ErrInvalidInput], [ErrPatchDepthExceeded] and [ErrCorruption] for a summary,
+	// [ErrRetentionLimitExceeded] for what the stream or its summary would come to hold. The lease keeps its expiry. Repeating
+	// a call is safe for frames that have a Seq.
+	AppendFrames(ctx context.Context, cmd AppendFrames) (Appended, error)
+	// ReadStream returns frames in the order of their ids. A stream nobody wrote to is empty and open, whether or not there
+	// is such an attempt. It fails with [ErrInvalidInput].
+	ReadStream(ctx context.Context, q ReadStream) (StreamPage, error)
+	// TailStream is ReadStream behind a place that waits, up to Wait, while nothing is there and the stream is open. That
+	// nothing came is an empty page, not an error.
+	TailStream(ctx context.Context, q TailStream) (StreamPage, error)
+	// DescribeStream tells of a stream without its frames.
+	DescribeStream(ctx context.Context, id ExecutionID, attempt int) (StreamInfo, error)
+	// ReadSummary returns the document of the frames of mode [FrameSummary]; without any, one of version 0. It is the same
+	// whatever was trimmed since.
+	ReadSummary(ctx context.Context, id ExecutionID, attempt int) (StreamSummary, error)
 }

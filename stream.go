@@ -1,7 +1,9 @@
 package flowfabric
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -204,3 +206,14 @@ type StreamPolicy struct {
 	MaxFrames int64 `json:"retention_maxlen,omitempty"` // 1 to ten times [MaxStreamFrames]; default [MaxStreamFrames]
 	MaxBytes  int64 `json:"max_bytes,omitempty"`        // 1 to 64 times [MaxStreamBytes]; default [MaxStreamBytes]
 }
+
+// Compare orders ids as their frames are ordered.
+func (id FrameID) Compare(other FrameID) int {
+	return cmp.Or(cmp.Compare(id.MS, other.MS), cmp.Compare(id.Seq, other.Seq))
+}
+
+// Next is the smallest id behind id, for the next page of [ReadStream].
+func (id FrameID) Next() FrameID { return FrameID{MS: id.MS, Seq: id.Seq + 1} }
+
+// String is <ms>-<seq>.
+func (id FrameID) String() string { return fmt.Sprintf("%d-%d", id.MS, id.Seq) }

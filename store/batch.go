@@ -21,6 +21,8 @@ type Batch struct {
 	routes      map[flowfabric.LaneID][]*record.Route
 	newRoutes   []*record.Route
 	events      []record.Event
+	frames      []record.Frame
+	trims       []record.FrameTrim
 	nextDue     flowfabric.Timestamp
 	scouts      int // how often units were run ahead of their turn
 }
@@ -145,6 +147,8 @@ func (b *Batch) merge(st *unitState) {
 	}
 	b.newRoutes = append(b.newRoutes, st.routes...)
 	b.events = append(b.events, st.events...)
+	b.frames = append(b.frames, st.frames...)
+	b.trims = append(b.trims, st.trims...)
 }
 
 // put writes a record and returns the one it replaces.

@@ -21,6 +21,8 @@ type Changes struct {
 	Guarded     []record.Keyed      // of keyed families, by family, then key: must still be in these versions; none is in Records
 	Held        []*record.Execution // must still be in these versions; none is in Executions
 	Events      []record.Event
+	Frames      []record.Frame     // append; guarded by the changes of their streams
+	FrameTrims  []record.FrameTrim // after the frames were appended; each stream and mode once
 }
 
 // RecordChange is the write of one record of a keyed family: as [Change], and a deletion when After is nil. Before and
@@ -46,12 +48,13 @@ type Change[R any] struct {
 
 // Empty reports whether there is nothing to write.
 func (c *Changes) Empty() bool {
-	return len(c.Executions)+len(c.Attempts)+len(c.Idempotency)+len(c.Routes)+len(c.Records)+len(c.Registered)+len(c.Events) == 0
+	return len(c.Executions)+len(c.Attempts)+len(c.Idempotency)+len(c.Routes)+len(c.Records)+len(c.Registered)+len(c.Events)+
+		len(c.Frames)+len(c.FrameTrims) == 0
 }
 
 // changes collects what was written, in order of key, and numbers the new versions.
 func (b *Batch) changes() *Changes {
-	ch := &Changes{Now: b.time(), Routes: b.newRoutes, Events: b.events}
+	ch := &Changes{Now: b.time(), Routes: b.newRoutes, Events: b.events, Frames: b.frames, FrameTrims: trimmed(b.trims)}
 	ch.Records, ch.Registered, ch.Guarded = b.keyed.changes(), b.keyed.insertions(), b.keyed.guarded()
 	ch.Executions = collect(b.executions, func(e *record.Execution) *int64 { return &e.Version })
 	ch.Idempotency = collect(b.idempotency, func(r *record.Idempotency) *int64 { return &r.Version })

@@ -144,7 +144,7 @@ func (b *Batch) scout(more Reads, units []*Unit, states []*unitState) []*Load {
 
 // scoutable reports whether the answer to r is the same whoever asks first.
 func (r *Reads) scoutable() bool {
-	return len(r.Claimable)+len(r.Due)+len(r.DueRecords)+len(r.Slots)+len(r.AttemptsOf)+len(r.ReadyRoutes)+len(r.Routes) == 0
+	return len(r.Claimable)+len(r.Due)+len(r.DueRecords)+len(r.Slots)+len(r.AttemptsOf)+len(r.ReadyRoutes)+len(r.Routes)+len(r.Frames) == 0
 }
 
 // records are the keyed records a unit has written, without those it has deleted.
@@ -178,7 +178,10 @@ func (st *unitState) dueAt() flowfabric.Timestamp {
 }
 
 func (st *unitState) reset() {
-	*st = unitState{claimable: st.claimable, due: st.due, attempts: st.attempts, dueRecords: st.dueRecords, readyRoutes: st.readyRoutes}
+	*st = unitState{
+		claimable: st.claimable, due: st.due, attempts: st.attempts, dueRecords: st.dueRecords, readyRoutes: st.readyRoutes,
+		loadedFrames: st.loadedFrames,
+	}
 }
 
 // unconfirmed returns what was believed and no write of the unit will check.
@@ -211,7 +214,7 @@ func (b *Batch) settle(r Reads) {
 
 func (r *Reads) empty() bool {
 	return len(r.Executions)+len(r.Attempts)+len(r.Idempotency)+len(r.AttemptsOf)+len(r.Claimable)+len(r.Due)+len(r.Routes)+
-		len(r.Records)+len(r.Edges)+len(r.Members)+len(r.Slots)+len(r.DueRecords)+len(r.ReadyRoutes) == 0 && !r.NextDue
+		len(r.Records)+len(r.Edges)+len(r.Members)+len(r.Slots)+len(r.DueRecords)+len(r.ReadyRoutes)+len(r.Frames) == 0 && !r.NextDue
 }
 
 // ViewWith answers a [Store.View] over a session.

@@ -93,6 +93,7 @@ type Reads struct {
 	Attempts    []record.AttemptKey
 	Idempotency []record.IdempotencyKey
 	AttemptsOf  []AttemptsQuery
+	Frames      []FramesQuery
 	Claimable   []ClaimQuery
 	Due         []DueQuery
 	Routes      []flowfabric.LaneID // all routes of the lane on the shard
@@ -191,6 +192,7 @@ type Dump struct {
 	Due         []DueEntry
 	Retain      []RetainEntry
 	Slots       []SlotEntry
+	Frames      []*record.Frame // by stream, then id
 }
 
 // RetainEntry is one entry of the retention index.

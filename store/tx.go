@@ -22,6 +22,8 @@ type unitState struct {
 	due       []loadedList
 	attempts  [][]*record.Attempt
 
+	loadedFrames [][]*record.Frame
+
 	executions  puts[flowfabric.ExecutionID, record.Execution]
 	attemptPuts puts[record.AttemptKey, record.Attempt]
 	idempotency puts[record.IdempotencyKey, record.Idempotency]
@@ -34,6 +36,8 @@ type unitState struct {
 	held        []flowfabric.ExecutionID
 	routes      []*record.Route
 	events      []record.Event
+	frames      []record.Frame
+	trims       []record.FrameTrim
 	assumed     []flowfabric.ExecutionID // read by Decide, on belief only
 	absent      []record.Key             // likewise
 }

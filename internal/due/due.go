@@ -145,6 +145,10 @@ func (l *Loop) drain(ctx context.Context, at flowfabric.Partition, order uint64)
 	if err != nil || total > 0 {
 		return total, err
 	}
+	total, err = l.each(ctx, func(handled *int) *ops.Op { return l.rules.SweepStreams(at, order, l.cfg.Batch, handled) })
+	if err != nil || total > 0 {
+		return total, err
+	}
 	total, err = l.gates(ctx, at, order)
 	if err != nil || total > 0 {
 		return total, err

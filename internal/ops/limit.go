@@ -209,7 +209,7 @@ func (g *gate) decide(parked []*record.Parking, now ff.Timestamp) (found, went i
 			ch, err = lifecycle.Unpark(e, now)
 			went++
 		case refused.Action == ff.LimitCancels:
-			ch, err = lifecycle.Cancel(e, attemptOf(g.tx, e), &ff.Cancel{
+			ch, err = lifecycle.Cancel(e, attemptAsStored(g.tx, e), &ff.Cancel{
 				ExecutionID: e.ID, Source: ff.SourceFlowCascade, Reason: refused.Detail,
 			}, now)
 		case refused.Gate != p.Gate:
@@ -227,8 +227,8 @@ func (g *gate) decide(parked []*record.Parking, now ff.Timestamp) (found, went i
 	return found, went, changes, nil
 }
 
-// attemptOf is the stored attempt of an execution, if the rules that end it need that; [needEndings] has read it.
-func attemptOf(tx *store.Tx, e *record.Execution) *record.Attempt {
+// attemptAsStored is the stored attempt of an execution, if the rules that end it need that; [needEndings] has read it.
+func attemptAsStored(tx *store.Tx, e *record.Execution) *record.Attempt {
 	if !lifecycle.NeedsAttempt(e) {
 		return nil
 	}

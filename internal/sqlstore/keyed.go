@@ -43,6 +43,10 @@ var Keyed = map[record.Family]*KeyedTable{
 	record.Waitpoints:  behind(waitpoints, "due_at_ms", func(k record.WaitpointKey) *record.Waitpoint { return &record.Waitpoint{WaitpointKey: k} }),
 	record.Signals:     behind(signals, "", func(k record.SignalKey) *record.Signal { return &record.Signal{SignalKey: k} }),
 	record.Replies:     behind(replies, "expires_at_ms", func(k record.ReplyKey) *record.Reply { return &record.Reply{ReplyKey: k} }),
+	record.Steps:       behind(steps, "", func(k record.StepKey) *record.Step { return &record.Step{StepKey: k} }),
+
+	record.Streams:     behind(streams, "expires_at_ms", func(k record.StreamKey) *record.Stream { return &record.Stream{StreamKey: k} }),
+	record.Summaries:   behind(summaries, "", func(k record.SummaryKey) *record.Summary { return &record.Summary{SummaryKey: k} }),
 	record.Budgets:     contended(behind(budgets, "due_at_ms", func(k record.BudgetKey) *record.Budget { return &record.Budget{BudgetKey: k} })),
 	record.UsageKeys:   behind(usageKeys, "expires_at_ms", func(k record.UsageKeyKey) *record.UsageKey { return &record.UsageKey{UsageKeyKey: k} }),
 	record.Ledgers:     behind(ledgers, "", func(k record.LedgerKey) *record.Ledger { return &record.Ledger{LedgerKey: k} }),
@@ -50,8 +54,6 @@ var Keyed = map[record.Family]*KeyedTable{
 	record.QuotaUses:   contended(behind(quotaUses, "due_at_ms", func(k record.QuotaUseKey) *record.QuotaUse { return &record.QuotaUse{QuotaUseKey: k} })),
 	record.Parkings:    behind(parkings, "", func(k record.ParkingKey) *record.Parking { return &record.Parking{ParkingKey: k} }),
 	record.LimitScopes: behind(limitScopes, "", func(k record.LimitScopeKey) *record.LimitScope { return &record.LimitScope{LimitScopeKey: k} }),
-
-	record.Steps: behind(steps, "", func(k record.StepKey) *record.Step { return &record.Step{StepKey: k} }),
 }
 
 func contended(t *KeyedTable) *KeyedTable {

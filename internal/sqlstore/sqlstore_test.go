@@ -149,6 +149,15 @@ var examples = map[record.Family]record.Keyed{
 		Version: 4, Position: 5, Result: []byte{0, 1}, Encoding: "json", Error: "e", Category: "transient", AttemptIndex: 6, Epoch: 7,
 		Retries: 8, Replays: 9, RecordedAt: 10, Until: 11,
 	},
+	record.Streams: &record.Stream{
+		StreamKey: record.StreamKey{ExecutionID: member(1), AttemptIndex: 2}, Version: 4, CreatedAt: 5, Count: 6, Bytes: 7,
+		Last: flowfabric.FrameID{MS: 8, Seq: 9}, Durable: 10, Summary: 11, Live: 12, Epoch: 13, LastSeq: 14, Rate: 15, LiveAt: 16,
+		LiveMax: 17, ExpiresAt: 9, Replays: 18,
+	},
+	record.Summaries: &record.Summary{
+		SummaryKey: record.SummaryKey{ExecutionID: member(1), AttemptIndex: 2}, Version: 4, Document: []byte("{}"), Patches: 5, FirstAt: 6,
+		UpdatedAt: 7,
+	},
 	record.Budgets: &record.Budget{
 		BudgetKey: record.BudgetKey{Home: home3, BudgetID: flowfabric.BudgetID{1}}, Version: 4,
 		Scope: flowfabric.Scope{Type: "tag", ID: "a=b"}, Mode: "strict", OnHardLimit: "fail", Hard: flowfabric.Amounts{"a": 1},
@@ -213,12 +222,13 @@ func TestKeyed_KeyColumnsArePartsOfTheKey(t *testing.T) {
 		}
 		row := write(t, &table.Table, &blank)
 		var got []string
-		for _, v := range row.values[:table.Keys] {
+		for i, v := range row.values[:table.Keys] {
 			if id, ok := v.([16]byte); ok {
 				v = uuid.UUID(id).String() // whose order is that of the bytes
 			}
 			if n, ok := v.(int64); ok {
-				v = fmt.Sprintf("%05d", n) // whose order is that of the numbers
+				width := map[Kind]int{Int16: 5, Int32: 10}[table.Columns[i].Kind]
+				v = fmt.Sprintf("%0*d", width, n) // whose order is that of the numbers
 			}
 			got = append(got, v.(string))
 		}
@@ -233,6 +243,7 @@ func TestKeyed_DueColumnHoldsTheDueTime(t *testing.T) {
 		record.Lanes: "", record.Workers: "expires_at_ms", record.Secrets: "", record.Flows: "remove_at_ms", record.Edges: "",
 		record.Groups: "", record.Errands: "enqueued_at_ms", record.Backlogs: "due_at_ms", record.BacklogMembers: "",
 		record.Suspensions: "", record.Waitpoints: "due_at_ms", record.Signals: "", record.Replies: "expires_at_ms", record.Steps: "",
+		record.Streams: "expires_at_ms", record.Summaries: "", record.Ledgers: "", record.Quotas: "", record.Parkings: "", record.LimitScopes: "",
 		record.Budgets: "due_at_ms", record.UsageKeys: "expires_at_ms", record.QuotaUses: "due_at_ms",
 	}
 	for family, table := range Keyed {

@@ -41,6 +41,7 @@ func (s *Store) Dump(ctx context.Context) (*store.Dump, error) {
 		return cmp.Or(cmp.Compare(x.Lane, y.Lane), x.ExecutionID.Compare(y.ExecutionID))
 	})
 	sortByKey(d.Records)
+	slices.SortFunc(d.Frames, compareFrames)
 	return d, nil
 }
 
@@ -84,6 +85,7 @@ func (sh *shard) dump(d *store.Dump) {
 		}
 	}
 	d.Records = slices.AppendSeq(d.Records, maps.Values(sh.keyed.byKey))
+	d.Frames = append(d.Frames, sh.frames.all()...)
 }
 
 func entries[E any](tree *btree.BTreeG[E]) iter.Seq[E] {

@@ -90,6 +90,14 @@ func (s *session) loadRecords(b *store.Batch, l *store.Load) error {
 		}
 		b.AddAttemptsOf(l, sh.attemptsOf(q))
 	}
+	for i := range l.Reads.Frames {
+		q := &l.Reads.Frames[i]
+		sh, err := s.shardOf(q.Stream.Partition())
+		if err != nil {
+			return err
+		}
+		b.AddFrames(l, sh.frames.query(q))
+	}
 	for _, key := range l.Reads.Records {
 		sh, err := s.shardOf(key.Partition())
 		if err != nil {
@@ -195,6 +203,11 @@ func (s *session) checkPlace(ch *store.Changes) error {
 	}
 	for _, r := range ch.Registered {
 		if err := check(r.Key().Partition()); err != nil {
+			return err
+		}
+	}
+	for i := range ch.Frames {
+		if err := check(ch.Frames[i].Partition()); err != nil {
 			return err
 		}
 	}

@@ -24,6 +24,7 @@ type shard struct {
 	events      [][]record.Event                      // of one batch after the other
 	keyed       keyedRecords
 	graphs      graphs
+	frames      frames
 	indexes
 }
 
@@ -36,6 +37,7 @@ func newShard() *shard {
 		routes:      make(map[flowfabric.LaneID][]*record.Route),
 		keyed:       newKeyedRecords(),
 		graphs:      newGraphs(),
+		frames:      make(frames),
 		indexes:     newIndexes(),
 	}
 }
@@ -110,6 +112,7 @@ func (sh *shard) write(ch *store.Changes) {
 		sh.events = append(sh.events, ch.Events)
 	}
 	sh.keyed.write(ch, &sh.graphs)
+	sh.frames.write(ch)
 	sh.indexes.write(ch.Executions)
 	for _, c := range ch.Executions {
 		sh.graphs.join(c.Before, c.After)

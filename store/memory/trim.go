@@ -53,6 +53,7 @@ func (sh *shard) trimExecutions(now flowfabric.Timestamp, limit int) int {
 		delete(sh.attempts, c.Before.ID)
 		sh.graphs.join(c.Before, nil)
 		sh.keyed.forget(c.Before.ID)
+		delete(sh.frames, c.Before.ID)
 	}
 	sh.indexes.write(gone)
 	return len(gone)

@@ -74,6 +74,7 @@ func sendChanges(t *trip, sh *shapes, careful bool, ch *store.Changes, ix store.
 	sendGuarded(t, sh, &sqlstore.Idempotency, ch.Idempotency)
 	sendRows(t, sh, ensure, &sqlstore.Routes, uniqueRoutes(ch.Routes), allColumns(&sqlstore.Routes))
 	sendKeyed(t, sh, ch)
+	sendFrames(t, sh, ch)
 	sendEntries(t, sh, add, &sqlstore.Ready, ix.ReadyAdd)
 	sendEntries(t, sh, add, &sqlstore.Due, ix.DueAdd)
 	sendEntries(t, sh, add, &sqlstore.Retain, ix.RetainAdd)

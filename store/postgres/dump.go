@@ -34,6 +34,7 @@ func (st *Store) Dump(ctx context.Context) (*store.Dump, error) {
 	for _, f := range families {
 		sendAll(t, &f.table.Table, joinNames(f.table.Columns[:f.table.Keys]), func(r *record.Keyed) { d.Records = append(d.Records, *r) })
 	}
+	sendAll(t, &sqlstore.Frames, "partition_key, execution_id, attempt_index, ts_ms, seq", func(f *record.Frame) { d.Frames = append(d.Frames, f) })
 	t.send(commitStatement, nil, nil)
 	if err := t.run(); err != nil {
 		return nil, classify("dump the store", err, notSent)

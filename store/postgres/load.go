@@ -132,6 +132,9 @@ func gather(s *session, loads []*store.Load) *reads {
 		for _, q := range l.Reads.ReadyRoutes {
 			r.queries = append(r.queries, readyRoutes(l, q))
 		}
+		for _, q := range l.Reads.Frames {
+			r.queries = append(r.queries, frames(l, q))
+		}
 		for _, q := range l.Reads.AttemptsOf {
 			r.queries = append(r.queries, attemptsOf(l, q))
 		}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/flowfabric/flowfabric/internal/sqlstore"
@@ -12,6 +13,9 @@ import (
 
 // trimBatch is how many rows one transaction of Trim removes at most: it is over in some tens of milliseconds.
 const trimBatch = 500
+
+// trimFrameBatch is how many frames one transaction of Trim removes.
+const trimFrameBatch = 5000
 
 // Each removes what another engine does not remove just now, oldest first, and counts it. Parameters: the storage clock,
 // NULL for the server's, and the limit.
@@ -27,6 +31,8 @@ var (
 		AND c.execution_id = d.execution_id AND c.retain_until_ms = d.retain_until_ms RETURNING c.*),
 	a AS (DELETE FROM ff_attempt c USING e WHERE c.partition_key = ANY (ARRAY[e.partition_key])
 		AND c.execution_id = e.execution_id),
+	f AS (DELETE FROM ff_stream_frame c USING e WHERE c.partition_key = ANY (ARRAY[e.partition_key])
+		AND c.execution_id = e.execution_id),
 	` + trimOfExecutions() + `
 	r AS (DELETE FROM ff_ready c USING e WHERE e.ready AND c.lane_id = ANY (ARRAY[e.lane_id]) AND c.route = e.route
 		AND c.priority = e.priority + e.priority_boost AND c.created_at_ms = e.created_at_ms
@@ -38,6 +44,17 @@ var (
 	l AS (DELETE FROM ff_expired_lease c USING e WHERE c.lease_expires_at_ms = ANY (ARRAY[e.lease_expires_at_ms])
 		AND c.execution_id = e.execution_id AND c.partition_key = e.partition_key),
 	x AS (DELETE FROM ff_retention WHERE ctid = ANY (ARRAY(SELECT row_at FROM d)))
+	SELECT count(*) FROM d`)
+
+	// Frames of the executions that trimExecutions will find go before them: an execution may have very many. What is read
+	// through the entry is past its time, so that nobody misses it if the execution is spared after all.
+	trimExpiredFrames = newStatement(`WITH d AS (DELETE FROM ff_stream_frame WHERE ctid = ANY (ARRAY(
+		SELECT f.ctid FROM (SELECT execution_id, partition_key FROM ff_retention
+			WHERE retain_until_ms <= coalesce($1::bigint, ` + sqlNow + `)
+			ORDER BY retain_until_ms, execution_id, partition_key LIMIT $2::bigint) q
+		CROSS JOIN LATERAL (SELECT ctid FROM ff_stream_frame c
+			WHERE c.partition_key = q.partition_key AND c.execution_id = q.execution_id LIMIT ` + strconv.Itoa(trimFrameBatch) + `) f
+		LIMIT ` + strconv.Itoa(trimFrameBatch) + `)) RETURNING 1)
 	SELECT count(*) FROM d`)
 
 	trimKeys = newStatement(`WITH d AS (DELETE FROM ff_idempotency WHERE ctid = ANY (ARRAY(
@@ -95,6 +112,11 @@ func (st *Store) Trim(ctx context.Context, what store.Trim) (done store.Trimmed,
 func (s *session) trim(ctx context.Context, st *statement, first []byte, limit int) (removed int, err error) {
 	for removed < limit {
 		batch := min(trimBatch, limit-removed)
+		if st == trimExecutions {
+			if err := s.trimFrames(ctx, first, batch); err != nil {
+				return removed, err
+			}
+		}
 		n, err := s.trimOnce(ctx, st, first, batch)
 		removed += n
 		if err != nil || n < batch {
@@ -102,6 +124,16 @@ func (s *session) trim(ctx context.Context, st *statement, first []byte, limit i
 		}
 	}
 	return removed, nil
+}
+
+// trimFrames removes the frames of as many executions as the next batch removes.
+func (s *session) trimFrames(ctx context.Context, now []byte, executions int) error {
+	for {
+		n, err := s.trimOnce(ctx, trimExpiredFrames, now, executions)
+		if err != nil || n < trimFrameBatch {
+			return err
+		}
+	}
 }
 
 func (s *session) trimOnce(ctx context.Context, st *statement, first []byte, batch int) (n int, err error) {

@@ -41,7 +41,7 @@ const (
 // Families lists the keyed families.
 var Families = []Family{
 	Lanes, Workers, Secrets, Flows, Edges, Groups, Errands, Backlogs, BacklogMembers, Suspensions, Waitpoints, Signals, Replies, Steps,
-	Budgets, UsageKeys, Ledgers, Quotas, QuotaUses, Parkings, LimitScopes,
+	Streams, Summaries, Budgets, UsageKeys, Ledgers, Quotas, QuotaUses, Parkings, LimitScopes,
 }
 
 // CompareKeys orders keys by family, then bytewise by their parts, then by partition.

@@ -17,7 +17,7 @@ const (
 )
 
 // OfExecution are the families whose records belong to an execution: the first two parts of their keys name it.
-var OfExecution = []Family{Suspensions, Waitpoints, Signals, Replies, Steps, Ledgers}
+var OfExecution = []Family{Suspensions, Waitpoints, Signals, Replies, Steps, Streams, Summaries, Ledgers}
 
 // executionParts are the parts of a key that name an execution.
 func executionParts(id flowfabric.ExecutionID, rest ...string) []string {

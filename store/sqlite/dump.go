@@ -45,6 +45,9 @@ func dump(db *driver.Conn) (*store.Dump, error) {
 		func() error { return readAll(db, &sqlstore.Retain, dumpRetain, &retain) },
 		func() error { return readAll(db, &sqlstore.Slots, dumpSlots, &slots) },
 		func() error { return readKeyed(db, &d.Records) },
+		func() error {
+			return readTable(db, &sqlstore.Frames, "partition_key, execution_id, attempt_index, ts_ms, seq", &d.Frames)
+		},
 	} {
 		if err := read(); err != nil {
 			return nil, err

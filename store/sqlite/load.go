@@ -101,6 +101,13 @@ func (sn *session) loadQueries(b *store.Batch, l *store.Load) error {
 		}
 		b.AddAttemptsOf(l, list)
 	}
+	for i := range l.Reads.Frames {
+		list, err := reads.framesOf(&l.Reads.Frames[i])
+		if err != nil {
+			return err
+		}
+		b.AddFrames(l, list)
+	}
 	for _, q := range l.Reads.Claimable {
 		list, err := sn.index.claimable(sn.conn, q, l.Peek)
 		if err != nil {

@@ -38,15 +38,18 @@ func TestPlans(t *testing.T) {
 		{"due", sqlDue, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_due (due_at_ms<?)"},
 		{
 			"next due", sqlNextDue,
-			"CO-ROUTINE (subquery-10)\nCOMPOUND QUERY\nLEFT-MOST SUBQUERY\n" +
+			"CO-ROUTINE (subquery-11)\nCOMPOUND QUERY\nLEFT-MOST SUBQUERY\n" +
 				"SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_due (due_at_ms>?)\nUNION ALL\n" +
 				"SEARCH ff_worker_registry USING COVERING INDEX ff_worker_registry_due (expires_at_ms>?)\nUNION ALL\n" +
 				"SEARCH ff_flow_core USING COVERING INDEX ff_flow_core_due (remove_at_ms>?)\nUNION ALL\n" +
 				"SEARCH ff_errand USING COVERING INDEX ff_errand_due (enqueued_at_ms>?)\nUNION ALL\n" +
 				"SEARCH ff_cancel_backlog USING COVERING INDEX ff_cancel_backlog_due (due_at_ms>?)\nUNION ALL\n" +
 				"SEARCH ff_waitpoint_pending USING COVERING INDEX ff_waitpoint_pending_due (due_at_ms>?)\nUNION ALL\n" +
-				"SEARCH ff_suspend_dedup USING COVERING INDEX ff_suspend_dedup_due (expires_at_ms>?)\n" +
-				"UNION ALL\nSEARCH ff_budget_policy USING COVERING INDEX ff_budget_policy_due (due_at_ms>?)\nUNION ALL\nSEARCH ff_budget_usage_dedup USING COVERING INDEX ff_budget_usage_dedup_due (expires_at_ms>?)\nUNION ALL\nSEARCH ff_quota_use USING COVERING INDEX ff_quota_use_due (due_at_ms>?)\nSEARCH (subquery-10)",
+				"SEARCH ff_suspend_dedup USING COVERING INDEX ff_suspend_dedup_due (expires_at_ms>?)\nUNION ALL\n" +
+				"SEARCH ff_stream_meta USING COVERING INDEX ff_stream_meta_due (expires_at_ms>?)\nUNION ALL\n" +
+				"SEARCH ff_budget_policy USING COVERING INDEX ff_budget_policy_due (due_at_ms>?)\nUNION ALL\n" +
+				"SEARCH ff_budget_usage_dedup USING COVERING INDEX ff_budget_usage_dedup_due (expires_at_ms>?)\nUNION ALL\n" +
+				"SEARCH ff_quota_use USING COVERING INDEX ff_quota_use_due (due_at_ms>?)\nSEARCH (subquery-11)",
 		},
 		{"slots", sqlSlots, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_slot (lane_id=?)"},
 		{

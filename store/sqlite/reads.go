@@ -50,6 +50,7 @@ type reads struct {
 	execution, executionAt, attempt, idempotency, attemptsOf, routes *statement
 	ready, readyRoute, due, slots, nextDue                           *statement
 	edgesFrom, edgesTo, members                                      *statement
+	frames                                                           *statement
 
 	keyed map[record.Family]*keyedReads
 }
@@ -71,6 +72,7 @@ func prepareReads(db *driver.Conn) (*reads, error) {
 		{&r.edgesFrom, sqlEdgesFrom},
 		{&r.edgesTo, sqlEdgesTo},
 		{&r.members, sqlMembers},
+		{&r.frames, sqlFrames},
 	})
 	if err == nil {
 		r.keyed, err = prepareKeyedReads(db)

@@ -14,11 +14,20 @@ import (
 // commits that wait.
 const trimStep = 100
 
+// trimFrameStep is how many frames one transaction removes.
+const trimFrameStep = 2000
+
 // What may be forgotten. Events are in order of their numbers, and nearly in order of time: only the oldest are looked at.
 const (
 	sqlExpired = `SELECT retain_until_ms, execution_id, partition_key, rowid FROM ff_exec_core WHERE retain_until_ms <= ?
 		ORDER BY retain_until_ms, execution_id, partition_key LIMIT ?`
-	sqlForget       = "DELETE FROM ff_exec_core WHERE rowid = ?"
+	sqlForget = "DELETE FROM ff_exec_core WHERE rowid = ?"
+	// Frames go first: an execution may have very many.
+	sqlForgetFrames = `DELETE FROM ff_stream_frame WHERE (partition_key, execution_id, attempt_index, mode, ts_ms, seq) IN (
+		SELECT f.partition_key, f.execution_id, f.attempt_index, f.mode, f.ts_ms, f.seq
+		FROM (SELECT partition_key, execution_id FROM ff_exec_core WHERE retain_until_ms <= ?
+			ORDER BY retain_until_ms, execution_id, partition_key LIMIT ?) e
+		CROSS JOIN ff_stream_frame f ON f.partition_key = e.partition_key AND f.execution_id = e.execution_id LIMIT ?)`
 	sqlForgetRest   = " WHERE partition_key = ? AND execution_id = ?" // of tables of what belongs to an execution
 	sqlForgetEvents = `DELETE FROM ff_event WHERE occurred_at_ms <= ? AND seq IN (SELECT seq FROM ff_event ORDER BY seq LIMIT ?)`
 	sqlForgetKeys   = `DELETE FROM ff_idempotency WHERE (namespace, idempotency_key) IN
@@ -31,10 +40,11 @@ func (s *Store) Trim(ctx context.Context, t store.Trim) (store.Trimmed, error) {
 	var done store.Trimmed
 	for _, kind := range []struct {
 		limit  int
+		before func(ctx context.Context, most int) error
 		remove func(sn *session, most int) (int, error)
 		count  *int
 	}{
-		{limit: t.Limit, remove: (*session).trimExecutions, count: &done.Executions},
+		{limit: t.Limit, before: s.trimFrames, remove: (*session).trimExecutions, count: &done.Executions},
 		{limit: t.Limit, remove: (*session).trimKeys, count: &done.Keys},
 		{limit: store.EventsPerTrim * t.Limit, count: &done.Events, remove: func(sn *session, most int) (int, error) {
 			return sn.trimEvents(t.EventsBefore, most)
@@ -42,6 +52,11 @@ func (s *Store) Trim(ctx context.Context, t store.Trim) (store.Trimmed, error) {
 	} {
 		for *kind.count < kind.limit {
 			most := min(trimStep, kind.limit-*kind.count)
+			if kind.before != nil {
+				if err := kind.before(ctx, most); err != nil {
+					return done, err
+				}
+			}
 			n, err := s.trim(ctx, most, kind.remove)
 			*kind.count += n
 			if err != nil {
@@ -53,6 +68,18 @@ func (s *Store) Trim(ctx context.Context, t store.Trim) (store.Trimmed, error) {
 		}
 	}
 	return done, nil
+}
+
+// trimFrames removes the frames of as many executions as the next step removes, in transactions of their own.
+func (s *Store) trimFrames(ctx context.Context, executions int) error {
+	for {
+		n, err := s.trim(ctx, executions, func(sn *session, most int) (int, error) {
+			return sn.removed(sqlForgetFrames, int64(sn.now), int64(most), trimFrameStep)
+		})
+		if err != nil || n < trimFrameStep {
+			return err
+		}
+	}
 }
 
 // trim runs one step in a transaction of its own.
@@ -77,10 +104,15 @@ func (s *Store) trim(ctx context.Context, most int, remove func(sn *session, mos
 
 func (sn *session) trimExecutions(most int) (int, error) {
 	var expired, forget *statement
-	rest := make([]*statement, 1+len(record.OfExecution))
-	list := []toPrepare{{&expired, sqlExpired}, {&forget, sqlForget}, {&rest[0], "DELETE FROM ff_attempt" + sqlForgetRest}}
+	rest := make([]*statement, 2+len(record.OfExecution))
+	list := []toPrepare{
+		{&expired, sqlExpired},
+		{&forget, sqlForget},
+		{&rest[0], "DELETE FROM ff_attempt" + sqlForgetRest},
+		{&rest[1], "DELETE FROM ff_stream_frame" + sqlForgetRest},
+	}
 	for i, family := range record.OfExecution {
-		list = append(list, toPrepare{&rest[i+1], "DELETE FROM " + sqlstore.Keyed[family].Name + sqlForgetRest})
+		list = append(list, toPrepare{&rest[i+2], "DELETE FROM " + sqlstore.Keyed[family].Name + sqlForgetRest})
 	}
 	if err := prepareAll(sn.conn.db, list); err != nil {
 		return 0, err

@@ -20,6 +20,8 @@ type writes struct {
 	held           *statement // is an execution still in a version?
 	attempt, route *statement
 	event, events  *statement // one, and manyEvents at once
+
+	frame, trimFrames *statement
 }
 
 // manyEvents is how many events one statement inserts. AUTOINCREMENT writes its counter once per statement: one by one,
@@ -45,6 +47,8 @@ func prepareWrites(db *driver.Conn) (*writes, error) {
 		{&w.attempt, insert(&sqlstore.Attempts) + orOverwrite(&sqlstore.Attempts)},
 		{&w.route, insert(&sqlstore.Routes) + orNothing},
 		{&w.event, insert(&sqlstore.Events)},
+		{&w.frame, insert(&sqlstore.Frames)},
+		{&w.trimFrames, sqlTrimFrames},
 		{&w.events, insertRows(&sqlstore.Events, manyEvents)},
 	})
 }
@@ -87,6 +91,9 @@ func (w *writes) apply(ch *store.Changes) error {
 		}
 	}
 	if err := w.keyed(ch.Records, ch.Registered); err != nil {
+		return err
+	}
+	if err := w.writeFrames(ch); err != nil {
 		return err
 	}
 	return w.append(ch.Events)

@@ -49,6 +49,7 @@ func Violations(d *store.Dump) []string {
 	a.flows(d)
 	a.edges(d)
 	a.waits(d)
+	a.streams(d)
 	return append(a.found, indexViolations(d)...)
 }
 

@@ -77,6 +77,10 @@ func executionOf(rec record.Keyed) (id ff.ExecutionID, ok bool) {
 		return rec.ExecutionID, true
 	case *record.Step:
 		return rec.ExecutionID, true
+	case *record.Stream:
+		return rec.ExecutionID, true
+	case *record.Summary:
+		return rec.ExecutionID, true
 	default:
 		return id, false
 	}

@@ -56,6 +56,7 @@ func fullPolicy() *ff.Policy {
 		}, MaxSignals: new(uint32(8)),
 		Suspension: &ff.SuspensionPolicy{DefaultTimeoutMS: 13, TimeoutBehavior: ff.TimeoutCancels},
 		Routing:    &ff.RoutingRequirements{RequiredCapabilities: []string{"gpu", "linux/arm64"}},
+		Stream:     &ff.StreamPolicy{MaxFrames: 14, MaxBytes: 15},
 	}
 }
 
@@ -189,6 +190,15 @@ func fullRecords() []record.Keyed {
 			Result: []byte{0, 1, 0xfe}, Encoding: "json", Error: "502 \"bad gateway\"", Category: ff.FailureTransient, AttemptIndex: 3,
 			Epoch: 1 << 60, Retries: 4, Replays: 5, RecordedAt: start + 1, Until: start + 2,
 		},
+		&record.Stream{
+			StreamKey: record.StreamKey{ExecutionID: member(3), AttemptIndex: 2}, Version: 1, CreatedAt: start + 1, Count: 1 << 40, Bytes: 1 << 41,
+			Last: ff.FrameID{MS: start + 2, Seq: 1 << 42}, Durable: 3, Summary: 4, Live: 5, Epoch: 1 << 60, LastSeq: 1 << 61, Rate: 1 << 50,
+			LiveAt: start + 3, LiveMax: 6, ExpiresAt: start + 4, Replays: 7,
+		},
+		&record.Summary{
+			SummaryKey: record.SummaryKey{ExecutionID: member(3), AttemptIndex: 2}, Version: 1, Document: []byte(`{"n":1.0e2,"ä":12345678901234567890}`),
+			Patches: 8, FirstAt: start + 1, UpdatedAt: start + 2,
+		},
 		&record.Suspension{
 			SuspensionKey: record.SuspensionKey{ExecutionID: member(3)}, Version: 1, SuspensionID: ff.SuspensionID(uuidOf(120)),
 			AttemptIndex: 2, Waitpoints: []ff.WaitpointID{ff.WaitpointID(uuidOf(121))},
@@ -266,6 +276,10 @@ func bareRecord(key record.Key) record.Keyed {
 		return &record.LimitScope{LimitScopeKey: key, Version: 1}
 	case record.StepKey:
 		return &record.Step{StepKey: key, Version: 1}
+	case record.StreamKey:
+		return &record.Stream{StreamKey: key, Version: 1}
+	case record.SummaryKey:
+		return &record.Summary{SummaryKey: key, Version: 1, Document: []byte("{}")}
 	case record.BacklogMemberKey:
 		return &record.BacklogMember{BacklogMemberKey: key, Version: 1}
 	default:
@@ -315,6 +329,9 @@ func alter(v reflect.Value) {
 		return
 	case record.SignalRef:
 		v.Set(reflect.ValueOf(record.SignalRef{Key: "another"}))
+		return
+	case ff.FrameID:
+		v.Set(reflect.ValueOf(ff.FrameID{MS: start - 1, Seq: 77}))
 		return
 	case ff.GroupPolicy:
 		v.Set(reflect.ValueOf(ff.GroupPolicy{Kind: ff.AnyOf, OnSatisfied: ff.CancelRemaining}))
