@@ -179,10 +179,10 @@ func (e *env) tryMeanwhile(u *store.Unit) bool {
 	return true
 }
 
-// unheld are records of families that are read and changed by few at a time. Those of flows are read to be written, and a
+// unheld are records of families that are read and changed by few at a time. Those of flows and limits are read to be written, and a
 // store may keep others from reading them meanwhile; so nothing can be tried in the midst of a batch.
 func unheld() []record.Keyed {
-	held := []record.Family{record.Flows, record.Groups, record.Errands, record.Backlogs}
+	held := []record.Family{record.Flows, record.Groups, record.Errands, record.Backlogs, record.Budgets, record.QuotaUses}
 	return slices.DeleteFunc(fullRecords(), func(r record.Keyed) bool { return slices.Contains(held, r.Key().Family()) })
 }
 
