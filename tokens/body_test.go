@@ -130,7 +130,7 @@ func TestBody_ErrorOfTheBodyIsPassedOnAndWhatWasToldCounts(t *testing.T) {
 	broken := func() io.Reader { return io.MultiReader(strings.NewReader(messageStart), iotest.ErrReader(reset)) }
 
 	var r reports
-	if got, err := io.ReadAll(call(t, answer(eventMedia, broken()), &r)); string(got) != messageStart || err != reset {
+	if got, err := io.ReadAll(call(t, answer(eventMedia, broken()), &r)); string(got) != messageStart || !errors.Is(err, reset) {
 		t.Errorf("read %q, %v; want the error as it is", got, err)
 	}
 	r.expect(t, startUsage)

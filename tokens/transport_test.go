@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -64,7 +65,7 @@ func (r *reports) expect(t rapid.TB, want ...tokens.Usage) {
 // call posts to a transport over base and returns the response's body.
 func call(t rapid.TB, base http.RoundTripper, r *reports) io.ReadCloser {
 	t.Helper()
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://model.test/v1/x", http.NoBody) //nolint:usetesting // rapid's checks have no context
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://model.test/v1/x", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,9 +184,7 @@ func TestRoundTrip_LeavesOtherResponsesAlone(t *testing.T) {
 			sent := io.NopCloser(strings.NewReader(oneDocument))
 			base := roundTrip(func(*http.Request) (*http.Response, error) {
 				h := http.Header{"Content-Type": {jsonMedia}}
-				for name, values := range tc.header {
-					h[name] = values
-				}
+				maps.Copy(h, tc.header)
 				return &http.Response{StatusCode: tc.status, Header: h, Body: sent}, nil
 			})
 			req, _ := http.NewRequestWithContext(t.Context(), tc.method, "http://model.test/", http.NoBody)
@@ -210,7 +209,10 @@ func TestRoundTrip_ReturnsTheErrorOfTheBase(t *testing.T) {
 	base := roundTrip(func(*http.Request) (*http.Response, error) { return nil, lost })
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://model.test/", http.NoBody)
 	resp, err := (&tokens.Transport{Base: base, Report: new(reports).report}).RoundTrip(req)
-	if resp != nil || err != lost {
+	if resp != nil {
+		resp.Body.Close()
+	}
+	if resp != nil || !errors.Is(err, lost) {
 		t.Errorf("got %v, %v; want the error as it is", resp, err)
 	}
 }
@@ -222,7 +224,11 @@ func TestRoundTrip_WithoutReportIsRefusedUnsent(t *testing.T) {
 	})
 	sent := &closer{Reader: strings.NewReader("{}")}
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://model.test/", sent)
-	_, err := (&tokens.Transport{Base: base}).RoundTrip(req)
+	resp, err := (&tokens.Transport{Base: base}).RoundTrip(req)
+	if resp != nil {
+		resp.Body.Close()
+		t.Error("a response came back")
+	}
 	if err == nil || !strings.Contains(err.Error(), "Transport.Report is nil") {
 		t.Errorf("error %v; want one that names Transport.Report", err)
 	}

@@ -249,12 +249,16 @@ func TestReport_BreaksInOrderOfDimensions(t *testing.T) {
 		{ff.Amounts{"a": 5, "c": 99}, false, ff.UsageResult{Outcome: "ok"}, "map[a:5 c:99]"},
 		{ff.Amounts{"a": 1}, false, ff.UsageResult{Outcome: "soft_breach", Dimension: "a", Usage: 6, Limit: 5}, "map[a:6 c:99]"},
 		{
-			ff.Amounts{"b": 11, "a": 5}, false,
-			ff.UsageResult{Outcome: "hard_breach", Dimension: "a", Usage: 6, Limit: 10, Action: "wait"}, "map[a:6 c:99]",
+			ff.Amounts{"b": 11, "a": 5},
+			false,
+			ff.UsageResult{Outcome: "hard_breach", Dimension: "a", Usage: 6, Limit: 10, Action: "wait"},
+			"map[a:6 c:99]",
 		},
 		{
-			ff.Amounts{"b": 11}, true,
-			ff.UsageResult{Outcome: "hard_breach", Dimension: "b", Limit: 10, Action: "wait", Counted: true}, "map[a:6 b:11 c:99]",
+			ff.Amounts{"b": 11},
+			true,
+			ff.UsageResult{Outcome: "hard_breach", Dimension: "b", Limit: 10, Action: "wait", Counted: true},
+			"map[a:6 b:11 c:99]",
 		},
 		{ff.Amounts{"a": 4}, false, ff.UsageResult{Outcome: "soft_breach", Dimension: "a", Usage: 10, Limit: 5}, "map[a:10 b:11 c:99]"},
 	} {
