@@ -107,6 +107,7 @@ const (
 
 	CodeRetentionLimitExceeded Code = "retention_limit_exceeded"
 	CodePatchDepthExceeded     Code = "patch_depth_exceeded"
+	CodeEventGap               Code = "event_gap"
 	CodeStreamClosed           Code = "stream_closed"
 	CodeStaleOwner             Code = "stale_owner_cannot_append"
 
@@ -193,6 +194,7 @@ var codes = map[Code]CodeInfo{
 
 	CodeRetentionLimitExceeded: {FamilyValidation, ClassTerminal, http.StatusBadRequest},
 	CodePatchDepthExceeded:     {FamilyValidation, ClassTerminal, http.StatusBadRequest},
+	CodeEventGap:               {FamilyState, ClassTerminal, http.StatusGone},
 	CodeStreamClosed:           {FamilyState, ClassTerminal, http.StatusConflict},
 	CodeStaleOwner:             {FamilyState, ClassTerminal, http.StatusConflict},
 
@@ -326,6 +328,7 @@ var (
 
 	ErrRetentionLimitExceeded = &Error{Code: CodeRetentionLimitExceeded}
 	ErrPatchDepthExceeded     = &Error{Code: CodePatchDepthExceeded}
+	ErrEventGap               = &Error{Code: CodeEventGap}
 	ErrStreamClosed           = &Error{Code: CodeStreamClosed}
 	ErrStaleOwner             = &Error{Code: CodeStaleOwner}
 

@@ -23,6 +23,7 @@ type Service interface {
 	Budgets
 	Quotas
 	Streams
+	Events
 }
 
 // Executions submits, watches and ends executions (chapter 10).
@@ -355,4 +356,25 @@ type Streams interface {
 	// ReadSummary returns the document of the frames of mode [FrameSummary]; without any, one of version 0. It is the same
 	// whatever was trimmed since.
 	ReadSummary(ctx context.Context, id ExecutionID, attempt int) (StreamSummary, error)
+}
+
+// Events reads the log of what happened (chapter 50, part II). State and event are committed together. A reader that goes on
+// behind its cursor gets every event of the family, each execution's in the order in which they happened, none twice, and
+// none stands before one that its writer had seen committed. What a transaction that is still open may come to write holds
+// back what is behind it.
+type Events interface {
+	// ReadEvents returns events behind a cursor, waiting up to Wait for the first. That nothing came is an empty page, not an
+	// error. It fails with [ErrInvalidInput], also for a cursor of another family or store; with [ErrEventGap] when events
+	// behind the cursor are kept no longer, or the store was set back: Attrs have the oldest cursor to go on from; with
+	// [ErrUnavailable] for the family instance_tags; and with [ErrResourceExhausted] when very many wait.
+	ReadEvents(ctx context.Context, q ReadEvents) (EventPage, error)
+	// AckEvents keeps a cursor for a reader, and returns what is kept then. It fails with [ErrInvalidInput] for a cursor
+	// ReadEvents would not take, and for a name that reads another family. Idempotent.
+	AckEvents(ctx context.Context, cmd AckEvents) (EventReader, error)
+	// EventReader returns what is kept under a name; its Cursor is empty if nothing is.
+	EventReader(ctx context.Context, name string) (EventReader, error)
+	// ListEventReaders lists kept cursors.
+	ListEventReaders(ctx context.Context, q ListEventReaders) (Page[EventReader], error)
+	// ForgetEventReader removes what is kept under a name. Idempotent.
+	ForgetEventReader(ctx context.Context, name string) error
 }

@@ -38,6 +38,8 @@ type Config struct {
 	Retention time.Duration
 	// EventRetention is how long events are kept: 1 s to 100 years, default 7 days.
 	EventRetention time.Duration
+	// EventLimit is about how many events of a shard are kept, whatever their age: 1,000 to 10^12, default 10,000,000.
+	EventLimit int
 	// ReclaimDeadWorkers takes the leases of a registered worker instance that was marked dead, or gave no sign of life in
 	// time, at once, so that others continue its attempts. All engines of a deployment should agree on it, and an instance
 	// id must then be of one process in all namespaces. Default: such leases run out.
@@ -57,6 +59,7 @@ func (c *Config) setDefaults() {
 	c.DueBatch = cmp.Or(c.DueBatch, 200)
 	c.Retention = cmp.Or(c.Retention, flowfabric.DefaultRetention)
 	c.EventRetention = cmp.Or(c.EventRetention, 7*24*time.Hour)
+	c.EventLimit = cmp.Or(c.EventLimit, 10_000_000)
 	c.SignalRate = cmp.Or(c.SignalRate, 100)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -85,6 +88,9 @@ func (c *Config) validate() error {
 	if c.SignalRate < 1 || c.SignalRate > 1_000_000 {
 		return bad("SignalRate", fmt.Sprintf("is %d; it must be between 1 and 1000000", c.SignalRate))
 	}
+	if c.EventLimit < 1000 || c.EventLimit > 1e12 {
+		return bad("EventLimit", fmt.Sprintf("is %d; it must be between 1000 and 10^12", c.EventLimit))
+	}
 	const longest = time.Duration(flowfabric.MaxSpanMS) * time.Millisecond
 	if c.Retention < time.Second || c.Retention > longest {
 		return bad("Retention", fmt.Sprintf("is %s; it must be between 1s and %s", c.Retention, longest))
@@ -111,6 +117,7 @@ type Engine struct {
 	keys     *keyring
 	signals  *signalRate
 	scopes   *scopes
+	events   *eventWatch
 	// reclaimDead is Config.ReclaimDeadWorkers.
 	reclaimDead bool
 	group       *loop.Group
@@ -138,6 +145,7 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 	e.rules = ops.Rules{Partitions: cfg.Partitions, Retention: cfg.Retention, Home: e.home, OneShard: len(st.Shards()) == 1}
 	e.intake = newIntake(st, e.rules, cfg.Clock)
 	e.scopes = newScopes(st, cfg.Clock)
+	e.events = newEventWatch(st, cfg.Clock)
 	e.signals = newSignalRate(cfg.Clock, cfg.SignalRate)
 	e.keys = newKeyring(st, cfg.Clock, e.rules, e.do)
 	wakes, err := e.watch(ctx, &cfg)
@@ -151,7 +159,7 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 		Poll: cfg.DuePoll, Batch: cfg.DueBatch, ReclaimDeadWorkers: cfg.ReclaimDeadWorkers, Logger: cfg.Logger,
 	})
 	e.group.Go(e.due.Run)
-	t := &trimmer{st: st, clock: cfg.Clock, events: cfg.EventRetention}
+	t := &trimmer{st: st, clock: cfg.Clock, events: cfg.EventRetention, kept: uint64(cfg.EventLimit)}
 	e.group.Go(func(ctx context.Context) { loop.Every(ctx, cfg.Clock, cfg.Logger, "trim", nil, t.step) })
 	e.group.Go(func(context.Context) {
 		for w := range wakes {
@@ -218,6 +226,7 @@ func closed(op string) error {
 // loop. All of it is a short cut; the indexes in the store are the truth.
 func (e *Engine) committed(u *store.Unit) {
 	e.sched.Committed(u.Wrote)
+	e.events.nudge.Wake()
 	for _, rec := range u.Wrote {
 		if loser := e.held.note(rec); loser != "" {
 			e.watchers.tell(loser, rec.ID)

@@ -15,6 +15,7 @@ type trimmer struct {
 	st     store.Store
 	clock  clock.Clock
 	events time.Duration // how long events are kept
+	kept   uint64        // and how many
 
 	rest  int           // it rests so many times longer than a batch took; 0 until its first step
 	since time.Time     // since when each batch was followed by another, at this rest; zero: the last was not
@@ -48,7 +49,7 @@ func (t *trimmer) step(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	start := t.clock.Now()
-	done, err := t.st.Trim(ctx, store.Trim{EventsBefore: max(1, tx.Now().Add(-t.events)), Limit: trimBatch})
+	done, err := t.st.Trim(ctx, store.Trim{EventsBefore: max(1, tx.Now().Add(-t.events)), EventsKept: t.kept, Limit: trimBatch})
 	if err != nil {
 		return 0, err
 	}

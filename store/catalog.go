@@ -26,9 +26,16 @@ type Catalog interface {
 	// Records returns the records of a keyed family in order of their keys, as Key.Parts orders them: bytewise. Of copies
 	// on several shards, whose keys differ in their partition alone, it returns one.
 	Records(ctx context.Context, q RecordQuery) ([]record.Keyed, error)
+	// Events returns events of one shard in the order of its log, which is one in which an event never stands before one that
+	// its writer had seen committed. Nothing appears afterwards at or before the place an answer ends at, however
+	// transactions overlap.
+	Events(ctx context.Context, q EventQuery) (EventPage, error)
+	// EventEnds tells where the log of each shard ends.
+	EventEnds(ctx context.Context) ([]EventEnd, error)
 	// Trim removes what may be forgotten, at most t.Limit of each kind: executions whose RetainUntil is at or before now,
-	// with their attempts and index entries; events at or before t.EventsBefore; idempotency records that expired at or
-	// before now. It takes care not to stand in the way of commits, and may be called by several engines at once.
+	// with their attempts and index entries; events at or before t.EventsBefore, or more than t.EventsKept places from the
+	// end of their log; idempotency records that expired at or before now. It takes care not to stand in the way of commits,
+	// and may be called by several engines at once.
 	Trim(ctx context.Context, t Trim) (Trimmed, error)
 }
 
@@ -91,9 +98,34 @@ type RecordQuery struct {
 	Limit  int // 1 to 1,000
 }
 
+// EventQuery asks [Catalog.Events] for events.
+type EventQuery struct {
+	Shard    int
+	After    uint64 // exclusive
+	Families []record.EventFamily
+	Limit    int // of events: 1 to 1,000
+	Scan     int // of places looked at, from the first that has an event: at least 1
+}
+
+// EventPage are events in the order of the log.
+type EventPage struct {
+	Events []record.Event
+	Next   uint64 // nothing more will appear at or before this place
+	More   bool   // the answer ends here for its limits alone
+	Last   uint64 // the last place that was given out, whether or not it can be read yet
+	Gone   uint64 // the last place at which an event of these families was removed by [Catalog.Trim]; 0 for none
+}
+
+// EventEnd is where a log ends.
+type EventEnd struct {
+	Readable uint64 // up to where it can be read now
+	Now      uint64 // events behind this place are of now or later
+}
+
 // Trim says what [Catalog.Trim] may remove.
 type Trim struct {
-	EventsBefore flowfabric.Timestamp // 0: no events
+	EventsBefore flowfabric.Timestamp // 0: none for its age
+	EventsKept   uint64               // how many places of a log are kept; 0: any number
 	// Limit is how many executions, and how many keys, 1 to 10,000; of events [EventsPerTrim] times as many, since an
 	// execution leaves several.
 	Limit int

@@ -38,10 +38,36 @@ type Store interface {
 	Shards() []flowfabric.Partition
 	// Shard returns the number of the shard that holds a partition, from 0 to len(Shards())-1.
 	Shard(p flowfabric.Partition) int
+	// Kind says what kind of store it is.
+	Kind() Kind
 	// Lanes is how many batches of one shard Apply runs at once with profit. The engine routes work to so many queues.
 	Lanes() int
 	// Close waits for what runs and releases the store. Calls after it fail.
 	Close() error
+}
+
+// Kind is the first byte of a cursor of events: one of another kind of store is refused (chapter 50, section 9).
+type Kind byte
+
+// Kinds of stores. The bytes before are those of other systems; a new store takes the next.
+const (
+	Memory   Kind = 0x03
+	SQLite   Kind = 0x04
+	Postgres Kind = 0x05
+)
+
+// String is the name of the kind, for messages.
+func (k Kind) String() string {
+	switch k {
+	case Memory:
+		return "memory"
+	case SQLite:
+		return "SQLite"
+	case Postgres:
+		return "Postgres"
+	default:
+		return "unknown"
+	}
 }
 
 // Wake says that work may be claimable on a lane; on any lane, if Lane is empty.

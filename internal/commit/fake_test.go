@@ -52,6 +52,8 @@ func (f *fake) Shards() []flowfabric.Partition { return make([]flowfabric.Partit
 
 func (f *fake) Shard(p flowfabric.Partition) int { return int(p.Index) % max(1, f.shards) }
 
+func (f *fake) Kind() store.Kind { return store.Memory }
+
 func (f *fake) Lanes() int { return max(1, f.lanes) }
 
 func (f *fake) Close() error { return nil }

@@ -54,6 +54,8 @@ var Keyed = map[record.Family]*KeyedTable{
 	record.QuotaUses:   contended(behind(quotaUses, "due_at_ms", func(k record.QuotaUseKey) *record.QuotaUse { return &record.QuotaUse{QuotaUseKey: k} })),
 	record.Parkings:    behind(parkings, "", func(k record.ParkingKey) *record.Parking { return &record.Parking{ParkingKey: k} }),
 	record.LimitScopes: behind(limitScopes, "", func(k record.LimitScopeKey) *record.LimitScope { return &record.LimitScope{LimitScopeKey: k} }),
+
+	record.EventCursors: behind(eventCursors, "", func(k record.EventCursorKey) *record.EventCursor { return &record.EventCursor{EventCursorKey: k} }),
 }
 
 func contended(t *KeyedTable) *KeyedTable {

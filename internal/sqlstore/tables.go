@@ -60,8 +60,7 @@ var Routes = Table[record.Route]{Name: "ff_route", Keys: 2, Columns: fixed(
 	home(func(r *record.Route) *flowfabric.Partition { return &r.Partition }),
 )}
 
-// Events is ff_event, the one log behind the four event feeds. The store adds the position: seq, and on Postgres the
-// writing transaction.
+// Events is ff_event, the one log behind the four event feeds, as it is written: the store gives the place.
 var Events = Table[record.Event]{Name: "ff_event", Columns: fixed(
 	text("family", func(e *record.Event) *record.EventFamily { return &e.Family }),
 	text("event_type", func(e *record.Event) *string { return &e.Type }),
@@ -94,6 +93,12 @@ var Events = Table[record.Event]{Name: "ff_event", Columns: fixed(
 		},
 	},
 )}
+
+// LoggedEvents is ff_event as it is read.
+var LoggedEvents = Table[record.Event]{
+	Name:    Events.Name,
+	Columns: append(fixed(integer("seq", Int64, func(e *record.Event) *uint64 { return &e.Place })), Events.Columns...),
+}
 
 // Ready is ff_ready: the claim order. Its key is the whole entry.
 var Ready = Table[store.ReadyEntry]{Name: "ff_ready", Keys: 6, Columns: fixed(

@@ -75,7 +75,7 @@ func (sh *shard) dump(d *store.Dump) {
 	for _, list := range sh.routes {
 		d.Routes = append(d.Routes, list...)
 	}
-	d.Events = append(d.Events, slices.Concat(sh.events...)...)
+	d.Events = append(d.Events, sh.log.all()...)
 	d.Ready = slices.AppendSeq(d.Ready, entries(sh.ready))
 	d.Due = slices.AppendSeq(d.Due, entries(sh.due))
 	d.Retain = slices.AppendSeq(d.Retain, entries(sh.retain))

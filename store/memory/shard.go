@@ -21,7 +21,7 @@ type shard struct {
 	idempotency map[record.IdempotencyKey]*record.Idempotency
 	expiries    *btree.BTreeG[keyExpiry]
 	routes      map[flowfabric.LaneID][]*record.Route // in the order they were registered
-	events      [][]record.Event                      // of one batch after the other
+	log         eventLog
 	keyed       keyedRecords
 	graphs      graphs
 	frames      frames
@@ -108,9 +108,7 @@ func (sh *shard) write(ch *store.Changes) {
 	for _, r := range ch.Routes {
 		sh.registerRoute(r)
 	}
-	if len(ch.Events) > 0 {
-		sh.events = append(sh.events, ch.Events)
-	}
+	sh.log.append(ch.Events)
 	sh.keyed.write(ch, &sh.graphs)
 	sh.frames.write(ch)
 	sh.indexes.write(ch.Executions)

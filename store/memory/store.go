@@ -1,8 +1,6 @@
 // Package memory is a store that keeps its records in the process and forgets them with it: for tests, for trying things
 // out ("memory:"), and as the shortest example of the store contract. It runs every batch through [store.Execute] like the
 // stores that last; the same calls have the same results.
-//
-// Its log of events is kept as long as the store.
 package memory
 
 import (
@@ -94,6 +92,9 @@ func (s *Store) Shard(p flowfabric.Partition) int { return int(p.Index) % len(s.
 
 // Lanes implements [store.Store].
 func (s *Store) Lanes() int { return 1 }
+
+// Kind implements [store.Store].
+func (s *Store) Kind() store.Kind { return store.Memory }
 
 // Close implements [store.Store]. Closing a closed store does nothing.
 func (s *Store) Close() error {

@@ -3,7 +3,6 @@ package memory
 import (
 	"cmp"
 	"context"
-	"slices"
 
 	"github.com/google/btree"
 
@@ -33,7 +32,7 @@ func (s *Store) Trim(ctx context.Context, t store.Trim) (store.Trimmed, error) {
 		sh := s.shards[i]
 		sum.Executions += sh.trimExecutions(ses.now, t.Limit-sum.Executions)
 		sum.Keys += sh.trimKeys(ses.now, t.Limit-sum.Keys)
-		sum.Events += sh.trimEvents(t.EventsBefore, store.EventsPerTrim*t.Limit-sum.Events)
+		sum.Events += sh.log.trim(&t, store.EventsPerTrim*t.Limit-sum.Events)
 		ses.Close()
 	}
 	return sum, nil
@@ -81,25 +80,4 @@ func upTo[E any](tree *btree.BTreeG[E], limit int, yield func(E) bool) {
 		limit--
 		return limit >= 0 && yield(entry)
 	})
-}
-
-// trimEvents removes events from the front of the log.
-func (sh *shard) trimEvents(before flowfabric.Timestamp, limit int) int {
-	removed, whole := 0, 0
-	for i, batch := range sh.events {
-		n := 0
-		for n < len(batch) && removed+n < limit && batch[n].At <= before {
-			n++
-		}
-		removed += n
-		if n < len(batch) {
-			if n > 0 {
-				sh.events[i] = slices.Clone(batch[n:])
-			}
-			break
-		}
-		whole++
-	}
-	sh.events = slices.Delete(sh.events, 0, whole)
-	return removed
 }

@@ -23,6 +23,7 @@ type Store struct {
 	sweeper  sweeper
 	floors   floors
 	listener listener
+	horizon  *horizon
 
 	running sync.RWMutex // held shared by calls, exclusively by Close
 	closed  bool
@@ -57,7 +58,7 @@ func FromPool(pool *pgxpool.Pool, cfg *Config) (*Store, error) {
 }
 
 func newStore(pool *pgxpool.Pool, cfg Config, borrowed bool) *Store {
-	st := &Store{cfg: cfg, pool: pool, borrowed: borrowed}
+	st := &Store{cfg: cfg, pool: pool, borrowed: borrowed, horizon: newHorizon()}
 	st.clock.local = clock.Real()
 	st.notifier.start(pool)
 	st.floors.start()
@@ -122,6 +123,9 @@ func (st *Store) Shard(flowfabric.Partition) int { return 0 }
 
 // Lanes implements [store.Store].
 func (st *Store) Lanes() int { return st.cfg.Lanes }
+
+// Kind implements [store.Store].
+func (st *Store) Kind() store.Kind { return store.Postgres }
 
 // Close implements [store.Store]. It may be called again.
 func (st *Store) Close() error {

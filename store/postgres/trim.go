@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -63,10 +64,13 @@ var (
 	SELECT count(*) FROM d`)
 
 	// Events are in order of time but for some seconds, so it is enough to look at the front of the log, a little further
-	// than the limit. The first parameter is the time up to which they go.
+	// than the limit. The first parameter is the time up to which they go, the third how many places are kept.
 	trimEvents = newStatement(`WITH d AS (DELETE FROM ff_event WHERE ctid = ANY (ARRAY(
-		SELECT q.row_at FROM (SELECT f.ctid AS row_at, f.occurred_at_ms FROM ff_event f ORDER BY f.seq LIMIT $2::bigint + 1000) q
-		WHERE q.occurred_at_ms <= $1::bigint LIMIT $2::bigint)) RETURNING 1)
+		SELECT q.row_at FROM (SELECT f.ctid AS row_at, f.occurred_at_ms, f.seq FROM ff_event f ORDER BY f.seq LIMIT $2::bigint + 1000) q
+		WHERE q.occurred_at_ms <= $1::bigint OR q.seq <= (SELECT last_value FROM ff_event_place) - $3::bigint
+		LIMIT $2::bigint)) RETURNING family, seq),
+	g AS (INSERT INTO ff_event_gone AS o (family, seq) SELECT family, max(seq) FROM d GROUP BY family ORDER BY family
+		ON CONFLICT (family) DO UPDATE SET seq = greatest(o.seq, EXCLUDED.seq))
 	SELECT count(*) FROM d`)
 
 	// What is removed a second time after a crash is no loss, so nobody waits for the disk.
@@ -101,15 +105,19 @@ func (st *Store) Trim(ctx context.Context, what store.Trim) (done store.Trimmed,
 	if done.Keys, err = s.trim(ctx, trimKeys, now, what.Limit); err != nil {
 		return done, classify("trim idempotency keys", err, notSent)
 	}
-	if what.EventsBefore != 0 {
-		done.Events, err = s.trim(ctx, trimEvents, int64Param(int64(what.EventsBefore)), store.EventsPerTrim*what.Limit)
+	if what.EventsBefore != 0 || what.EventsKept != 0 {
+		kept := int64(math.MaxInt64)
+		if what.EventsKept != 0 {
+			kept = int64(what.EventsKept)
+		}
+		done.Events, err = s.trim(ctx, trimEvents, int64Param(int64(what.EventsBefore)), store.EventsPerTrim*what.Limit, int64Param(kept))
 	}
 	return done, classify("trim events", err, notSent)
 }
 
 // trim runs one of the statements until it finds less than it may remove. The connection is given back in between, for
 // commits come first.
-func (s *session) trim(ctx context.Context, st *statement, first []byte, limit int) (removed int, err error) {
+func (s *session) trim(ctx context.Context, st *statement, first []byte, limit int, more ...[]byte) (removed int, err error) {
 	for removed < limit {
 		batch := min(trimBatch, limit-removed)
 		if st == trimExecutions {
@@ -117,7 +125,7 @@ func (s *session) trim(ctx context.Context, st *statement, first []byte, limit i
 				return removed, err
 			}
 		}
-		n, err := s.trimOnce(ctx, st, first, batch)
+		n, err := s.trimOnce(ctx, st, first, batch, more...)
 		removed += n
 		if err != nil || n < batch {
 			return removed, err
@@ -136,7 +144,7 @@ func (s *session) trimFrames(ctx context.Context, now []byte, executions int) er
 	}
 }
 
-func (s *session) trimOnce(ctx context.Context, st *statement, first []byte, batch int) (n int, err error) {
+func (s *session) trimOnce(ctx context.Context, st *statement, first []byte, batch int, more ...[]byte) (n int, err error) {
 	t, err := s.startTrip(ctx)
 	if err != nil {
 		return 0, err
@@ -148,7 +156,7 @@ func (s *session) trimOnce(ctx context.Context, st *statement, first []byte, bat
 	t.send(beginStatement, nil, nil)
 	s.sendSettings(t)
 	t.send(trimSettings, nil, nil)
-	t.send(st, [][]byte{first, int64Param(int64(batch))}, func(values [][]byte) error {
+	t.send(st, append([][]byte{first, int64Param(int64(batch))}, more...), func(values [][]byte) error {
 		n = int(intOf(values[0]))
 		return nil
 	})

@@ -36,12 +36,14 @@ const (
 	Lanes   Family = "lane"
 	Workers Family = "worker"
 	Secrets Family = "secret"
+	// EventCursors are the positions readers of events had kept for them.
+	EventCursors Family = "event_cursor"
 )
 
 // Families lists the keyed families.
 var Families = []Family{
 	Lanes, Workers, Secrets, Flows, Edges, Groups, Errands, Backlogs, BacklogMembers, Suspensions, Waitpoints, Signals, Replies, Steps,
-	Streams, Summaries, Budgets, UsageKeys, Ledgers, Quotas, QuotaUses, Parkings, LimitScopes,
+	Streams, Summaries, Budgets, UsageKeys, Ledgers, Quotas, QuotaUses, Parkings, LimitScopes, EventCursors,
 }
 
 // CompareKeys orders keys by family, then bytewise by their parts, then by partition.

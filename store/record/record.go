@@ -219,6 +219,9 @@ type Event struct {
 
 	// Details is a JSON object, for operator events; nil for none.
 	Details []byte
+
+	// Place is where the event stands in the log of its shard. The store gives it; it is set in what is read.
+	Place uint64
 }
 
 // NoExecution is the ExecutionID of an event that lives on a partition and is of no execution: the nil UUID.

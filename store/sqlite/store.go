@@ -94,6 +94,9 @@ func (s *Store) Shard(flowfabric.Partition) int { return 0 }
 // Lanes implements [store.Store]: SQLite has one writer.
 func (s *Store) Lanes() int { return 1 }
 
+// Kind implements [store.Store].
+func (s *Store) Kind() store.Kind { return store.SQLite }
+
 // Close implements [store.Store]. The last process to close the file folds its write-ahead log into it. Calls after the
 // first do nothing.
 func (s *Store) Close() error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/sqlstore"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/record"
@@ -28,8 +27,14 @@ const (
 		FROM (SELECT partition_key, execution_id FROM ff_exec_core WHERE retain_until_ms <= ?
 			ORDER BY retain_until_ms, execution_id, partition_key LIMIT ?) e
 		CROSS JOIN ff_stream_frame f ON f.partition_key = e.partition_key AND f.execution_id = e.execution_id LIMIT ?)`
-	sqlForgetRest   = " WHERE partition_key = ? AND execution_id = ?" // of tables of what belongs to an execution
-	sqlForgetEvents = `DELETE FROM ff_event WHERE occurred_at_ms <= ? AND seq IN (SELECT seq FROM ff_event ORDER BY seq LIMIT ?)`
+	sqlForgetRest = " WHERE partition_key = ? AND execution_id = ?" // of tables of what belongs to an execution
+	// The last events of each family are noted before they go. Parameters: the time up to which they go, the place up to
+	// which they go whatever their time, and the limit.
+	sqlNoteGone = `INSERT INTO ff_event_gone (family, seq)
+		SELECT family, max(seq) FROM ff_event` + sqlOldEvents + ` GROUP BY family
+		ON CONFLICT (family) DO UPDATE SET seq = max(seq, excluded.seq)`
+	sqlForgetEvents = "DELETE FROM ff_event" + sqlOldEvents
+	sqlOldEvents    = ` WHERE (occurred_at_ms <= ? OR seq <= ?) AND seq IN (SELECT seq FROM ff_event ORDER BY seq LIMIT ?)`
 	sqlForgetKeys   = `DELETE FROM ff_idempotency WHERE (namespace, idempotency_key) IN
 		(SELECT namespace, idempotency_key FROM ff_idempotency WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?)`
 )
@@ -47,7 +52,7 @@ func (s *Store) Trim(ctx context.Context, t store.Trim) (store.Trimmed, error) {
 		{limit: t.Limit, before: s.trimFrames, remove: (*session).trimExecutions, count: &done.Executions},
 		{limit: t.Limit, remove: (*session).trimKeys, count: &done.Keys},
 		{limit: store.EventsPerTrim * t.Limit, count: &done.Events, remove: func(sn *session, most int) (int, error) {
-			return sn.trimEvents(t.EventsBefore, most)
+			return sn.trimEvents(&t, most)
 		}},
 	} {
 		for *kind.count < kind.limit {
@@ -144,8 +149,23 @@ func (sn *session) trimKeys(most int) (int, error) {
 	return sn.removed(sqlForgetKeys, int64(sn.now), int64(most))
 }
 
-func (sn *session) trimEvents(before flowfabric.Timestamp, most int) (int, error) {
-	return sn.removed(sqlForgetEvents, int64(before), int64(most))
+func (sn *session) trimEvents(t *store.Trim, most int) (int, error) {
+	var kept int64
+	if t.EventsKept > 0 {
+		last, err := prepare(sn.conn.db, sqlLastPlace)
+		if err != nil {
+			return 0, err
+		}
+		n, err := last.number()
+		if err != nil {
+			return 0, err
+		}
+		kept = n - int64(t.EventsKept)
+	}
+	if _, err := sn.removed(sqlNoteGone, int64(t.EventsBefore), kept, int64(most)); err != nil {
+		return 0, err
+	}
+	return sn.removed(sqlForgetEvents, int64(t.EventsBefore), kept, int64(most))
 }
 
 // removed runs a statement and returns how many rows it removed.

@@ -141,6 +141,10 @@ func fullRecords() []record.Keyed {
 			ErrandKey: record.ErrandKey{Home: homePartition, FlowID: flow, ExecutionID: member(4), Kind: record.CancelSiblings}, Version: 1,
 			After: second, EnqueuedAt: start + 1,
 		},
+		&record.EventCursor{
+			EventCursorKey: record.EventCursorKey{Home: homePartition, Name: "reader ä 'x'"}, Version: 1,
+			Family: ff.EventsCompletion, Cursor: "0G", UpdatedAt: 5,
+		},
 		&record.Flow{
 			FlowKey: record.FlowKey{Home: homePartition, FlowID: flow}, Version: 1, GraphRevision: 1 << 60, State: ff.FlowCancelled,
 			Kind: "etl 'x'", Namespace: "tenant-ä", Tags: map[string]string{"team.name": "mail"}, Sealed: true, NodeCount: 5, EdgeCount: 6,
@@ -260,6 +264,8 @@ func bareRecord(key record.Key) record.Keyed {
 		return &record.Signal{SignalKey: key, Version: 1}
 	case record.ReplyKey:
 		return &record.Reply{ReplyKey: key, Version: 1}
+	case record.EventCursorKey:
+		return &record.EventCursor{EventCursorKey: key, Version: 1}
 	case record.BudgetKey:
 		return &record.Budget{BudgetKey: key, Version: 1}
 	case record.UsageKeyKey:

@@ -42,6 +42,7 @@ func Run(t *testing.T, h Harness) {
 		{"List", listTests},
 		{"Leases", leaseTests},
 		{"Trim", trimTests},
+		{"Events", eventTests},
 		{"Frames", frameTests},
 		{"Failure", failureTests},
 		{"Size", sizeTests},
