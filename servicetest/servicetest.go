@@ -72,6 +72,8 @@ func Run(t *testing.T, h Harness) {
 		{name: "Step", tests: stepTests, cfg: keeping},
 		{name: "Limit", tests: limitTests, cfg: keeping},
 		{name: "Stream", tests: streamTests},
+		{name: "Event", tests: eventTests, cfg: keeping},
+		{name: "EventGap", tests: eventGapTests, cfg: engine.Config{Retention: time.Second}},
 		{name: "Keep", tests: keepTests},
 		{name: "List", tests: listTests},
 		{name: "Weakness", tests: weaknessTests},
