@@ -224,7 +224,7 @@ func TestStream_AResumedAttemptGoesOnInItsStream(t *testing.T) {
 	})
 }
 
-func TestStream_ACrashLosesWhatWasNotSentAndNothingElse(t *testing.T) {
+func TestStream_AStepThatIsDoneDoesNotWriteAgainAfterACrash(t *testing.T) {
 	flowfabrictest.Run(t, func(t *testing.T, env *flowfabrictest.Env) {
 		flowfabrictest.Handle(env, "send", func(ctx context.Context, task *worker.Task, _ struct{}) (any, error) {
 			out := worker.Stream(ctx)
@@ -232,7 +232,8 @@ func TestStream_ACrashLosesWhatWasNotSentAndNothingElse(t *testing.T) {
 				return nil, err
 			}
 			return worker.Step(ctx, "step", func(ctx context.Context) (int, error) {
-				return 1, worker.Stream(ctx).Text("inside", fmt.Sprint(task.Attempt()))
+				inside := worker.Stream(ctx)
+				return 1, errors.Join(inside.Text("inside", fmt.Sprint(task.Attempt())), inside.Flush())
 			})
 		})
 		env.KillAfterStep(1)
