@@ -29,6 +29,7 @@ type heard struct {
 	recorded     []ff.RecordStep
 	suspends     []ff.Suspend
 	appended     []ff.AppendFrames
+	reported     []ff.ReportUsage
 }
 
 // says is what an engine answers.
@@ -37,6 +38,8 @@ type says struct {
 	record func(ctx context.Context, cmd ff.RecordStep) (ff.StepMemo, error)
 	// appends, if set, answers AppendFrames instead of the engine, which it may ask.
 	appends func(ctx context.Context, cmd ff.AppendFrames) (ff.Appended, error)
+	// reports, if set, answers ReportUsage instead of the engine, which it may ask.
+	reports func(ctx context.Context, cmd ff.ReportUsage) (ff.UsageResult, error)
 	// unheard is how many answers to Suspend get lost.
 	unheard int
 }

@@ -19,6 +19,7 @@ type Task struct {
 	resultEncoding string
 	steps          atomic.Pointer[memos]  // nil until the first step
 	out            atomic.Pointer[output] // nil until the handler asks for its stream
+	reports        atomic.Uint64          // of what was consumed
 
 	// Guarded by session.leases.mu.
 	lease    lease
