@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,7 +14,6 @@ import (
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/engine"
 	"github.com/flowfabric/flowfabric/store/memory"
-	"github.com/flowfabric/flowfabric/tokens"
 	"github.com/flowfabric/flowfabric/worker"
 )
 
@@ -301,66 +297,5 @@ func TestBudget_BadReportsAreRefused(t *testing.T) {
 	})
 	if _, err := worker.Budget(t.Context()).Report(ff.Amounts{"t": 1}); !errors.Is(err, worker.ErrNoTask) {
 		t.Errorf("error %v, want ErrNoTask", err)
-	}
-}
-
-func TestReportTokens_AModelCallBeyondTheHardLimitStopsTheHandler(t *testing.T) {
-	asked := 0
-	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		asked++
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, `{"id":"r","model":"m","usage":{"prompt_tokens":30,"completion_tokens":10,"total_tokens":40}}`)
-	}))
-	defer model.Close()
-	models := &http.Client{Transport: &tokens.Transport{Report: worker.ReportTokens}}
-
-	eng, err := engine.Open(t.Context(), memory.New(memory.Config{}), engine.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = eng.Close(context.Background()) }()
-	id, _, err := eng.CreateBudget(t.Context(), ff.CreateBudget{
-		Hard: ff.Amounts{ff.DimensionTokens: 100}, OnHardLimit: ff.LimitFails, Scope: ff.Scope{Type: ff.ScopeTenant, ID: "default"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := worker.New(eng, config())
-	worker.Handle(w, "send", func(ctx context.Context, _ *worker.Task, _ struct{}) (any, error) {
-		for {
-			req, err := http.NewRequestWithContext(ctx, http.MethodPost, model.URL, strings.NewReader("{}"))
-			if err != nil {
-				return nil, err
-			}
-			resp, err := models.Do(req)
-			if err != nil {
-				return nil, err
-			}
-			_, err = io.ReadAll(resp.Body)
-			if err := errors.Join(err, resp.Body.Close()); err != nil {
-				return nil, err
-			}
-		}
-	})
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx) }()
-	sub, err := eng.Submit(t.Context(), ff.Submit{Lane: "mail", Kind: "send"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := eng.Wait(t.Context(), sub.ID, 30*time.Second)
-	stop()
-	if err := errors.Join(err, <-done); err != nil {
-		t.Fatal(err)
-	}
-	models.CloseIdleConnections()
-	if r.Outcome != ff.OutcomeFailed || r.FailureCategory != ff.FailureBudget || asked != 3 {
-		t.Errorf("outcome %s as %s after %d calls: %s; want failed as budget_exceeded after 3", r.Outcome, r.FailureCategory, asked, r.FailureReason)
-	}
-	s, err := eng.DescribeBudget(t.Context(), id)
-	want := ff.Amounts{ff.DimensionInputTokens: 90, ff.DimensionOutputTokens: 30, ff.DimensionTokens: 120}
-	if diff := cmp.Diff(want, s.Usage); diff != "" || err != nil {
-		t.Errorf("usage, error %v (-want +got):\n%s", err, diff)
 	}
 }

@@ -67,6 +67,16 @@
 // retry or resume. One read then brings all memos; results of up to 16 MiB in all are kept while the handler runs, others
 // read when they are asked for. A replay keeps memos as [flowfabric.StepRetention] says.
 //
+// # Output and consumption
+//
+// [Stream] returns an [io.Writer] to the stream of the attempt, which anyone may follow while the handler runs
+// ([flowfabric.Follow]): text, JSON, patches of a summary, and live frames for who is watching. What is written is sent in the
+// background, together under load, and all of it before the engine hears how the handler ended.
+//
+// [Budget] reports what a task consumes on all budgets it is under, and [ReportTokens] does that for the calls of language models
+// that [tokens.Transport] sees. When a hard limit is broken the report fails with an error that ends the handler as the budget
+// says.
+//
 // # Leases
 //
 // Each lease is renewed when a third of its TTL has passed, all that are due in one call, until the engine has

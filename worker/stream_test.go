@@ -472,3 +472,29 @@ func TestStream_WithoutATaskNothingIsWritten(t *testing.T) {
 		}
 	}
 }
+
+func TestStream_WhatIsWrittenAtAShutdownIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		eng := openEngine()
+		defer eng.Close(context.Background())
+		w := worker.New(eng, worker.Config{Lanes: []ff.LaneID{"mail"}, DrainTimeout: -1})
+		worker.Handle(w, "send", func(ctx context.Context, _ *worker.Task, _ struct{}) (any, error) {
+			<-ctx.Done()
+			return nil, errors.Join(worker.Stream(ctx).Text("n", "bye"), ctx.Err())
+		})
+		r := start(w)
+		sub, err := eng.Submit(t.Context(), ff.Submit{Lane: "mail", Kind: "send"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		r.stopClean(t)
+		if diff := cmp.Diff([]string{"n bye"}, framesOf(t, eng, sub.ID, 0)); diff != "" {
+			t.Errorf("stream (-want +got):\n%s", diff)
+		}
+		s, err := eng.Describe(t.Context(), sub.ID)
+		if err != nil || s.PublicState != ff.PublicWaiting {
+			t.Errorf("state %q, %v; want it to be given back", s.PublicState, err)
+		}
+	})
+}
