@@ -204,7 +204,10 @@ func TestFollow_StopsWhenNobodyWantsMore(t *testing.T) {
 	w := &written{state: PublicCompleted, attempts: []attemptOutput{{[]string{"a", "b", "c"}, StreamClosedSuccess}}}
 	for n := 1; n <= 5; n++ {
 		var told []string
-		for item := range Follow(t.Context(), w, FollowStream{}) {
+		for item, err := range Follow(t.Context(), w, FollowStream{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
 			if told = append(told, toldOf(item)); len(told) == n {
 				break
 			}

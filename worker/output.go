@@ -191,8 +191,8 @@ func (o *output) deliver(frames []flowfabric.Frame) error {
 }
 
 // end takes no more and waits until everything is sent. The calls end with ctx, too. It returns why something could not be
-// sent, and whether the handler has met that.
-func (o *output) end(ctx context.Context) (err error, met bool) {
+// sent, and whether the handler has met that before.
+func (o *output) end(ctx context.Context) (met bool, err error) {
 	defer context.AfterFunc(ctx, func() { o.stop(context.Cause(ctx)) })()
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -200,7 +200,7 @@ func (o *output) end(ctx context.Context) (err error, met bool) {
 	for o.sending {
 		_ = o.await(context.Background()) // the calls heed their own
 	}
-	return o.err, o.told
+	return o.told, o.err
 }
 
 // again takes frames of another run of the handler.
@@ -217,16 +217,16 @@ func (t *Task) flushed(ctx context.Context, o outcome) (_ outcome, lost error) {
 	if out == nil {
 		return o, nil
 	}
-	err, met := out.end(ctx)
+	met, err := out.end(ctx)
+	met = met || o.action == fail || o.action == cancel || o.action == release // or it ends badly anyhow
 	switch {
-	case err == nil || ctx.Err() != nil:
-		return o, nil
+	case ctx.Err() != nil: // the report is given up, too, which is said there
 	case isLoss(err):
-		return o, err
-	case met || o.action == fail || o.action == cancel || o.action == release:
-		return o, nil
+		lost = err
+	case err != nil && !met:
+		o = outcome{action: fail, category: categoryOf(err), reason: err.Error()}
 	}
-	return outcome{action: fail, category: categoryOf(err), reason: err.Error()}, nil
+	return o, lost
 }
 
 // isLoss reports whether an error of a call means that the lease is gone.

@@ -33,7 +33,7 @@ type StreamWriter struct {
 //
 // A call that does not get through is repeated while the lease lasts, and adds no frame twice. When the lease is gone, writing
 // fails with [ErrLeaseLost] or [ErrCancelled], and the handler's context ends. When the engine refuses a frame, that and all
-// behind it are not in the stream: writing fails from then on with what the engine said, and a handler that returns nil without
+// behind it are not in the stream: writing fails from then on with what the engine said, and a handler that completes or waits without
 // having met that error fails with it. Both are for good. When ctx ends, a writing that waits fails with its cause.
 //
 // A handler that runs again writes again, behind what it wrote before: in the same stream if the attempt goes on, in that of

@@ -49,7 +49,7 @@ const said = "A stream is what an attempt says while it runs, kept for whoever c
 func scripted(pause time.Duration, breaksAfter int) model {
 	return func(ctx context.Context, attempt int, _ string) iter.Seq2[string, error] {
 		return func(yield func(string, error) bool) {
-			tick := time.NewTicker(pause)
+			tick := time.NewTicker(pause) //nolint:forbidigo // how fast a model talks is nothing to test
 			defer tick.Stop()
 			for i, word := range strings.SplitAfter(said, " ") {
 				if attempt == 0 && i == breaksAfter {
