@@ -33,6 +33,7 @@
 //	what Sleep, WaitSignal gave    likewise, when it is time, or when the signal has come
 //	AwaitChildren(…)               likewise, when the children have ended
 //	Cancel(reason)                 it is cancelled
+//	what Budget(ctx).Report gave   as the budget says: it waits for room, fails or is cancelled
 //	ctx.Err() after a shutdown     the same attempt continues on another worker
 //	any other error                the attempt fails as transient; the retry policy decides
 //	a panic                        likewise, as "panic", with the stack in the reason

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -495,6 +496,106 @@ func TestStream_WhatIsWrittenAtAShutdownIsSent(t *testing.T) {
 		s, err := eng.Describe(t.Context(), sub.ID)
 		if err != nil || s.PublicState != ff.PublicWaiting {
 			t.Errorf("state %q, %v; want it to be given back", s.PublicState, err)
+		}
+	})
+}
+
+func TestStream_ALeaseThatIsFoundGoneAfterTheHandlerDropsItsResult(t *testing.T) {
+	durably(t, func(ctx context.Context, task *worker.Task) (any, error) {
+		if task.Attempt() == 0 {
+			<-after(time.Second) // until the test listens
+		}
+		return task.Attempt(), worker.Stream(ctx).Text("n", fmt.Sprint(task.Attempt()))
+	}, func(b *bed) {
+		b.say(says{appends: func(ctx context.Context, cmd ff.AppendFrames) (ff.Appended, error) {
+			if cmd.Fence.Epoch == 1 {
+				<-after(time.Second) // the handler has returned
+				return ff.Appended{}, coded(ff.CodeStaleOwner)
+			}
+			return b.Engine.AppendFrames(ctx, cmd)
+		}})
+		b.pass(time.Minute)
+		if got := b.result(); got != "1" {
+			b.Errorf("result %s, want that of the next attempt", got)
+		}
+	})
+}
+
+func TestStream_ALostLeaseEndsACallThatHangs(t *testing.T) {
+	var wrote error
+	durably(t, func(ctx context.Context, task *worker.Task) (any, error) {
+		out := worker.Stream(ctx)
+		if task.Fence().Epoch > 1 {
+			return nil, out.Text("n", "second")
+		}
+		<-after(time.Second) // until the test listens
+		_ = out.Text("n", "hangs")
+		wrote = out.Flush()
+		return nil, wrote
+	}, func(b *bed) {
+		b.say(says{appends: func(ctx context.Context, cmd ff.AppendFrames) (ff.Appended, error) {
+			if cmd.Fence.Epoch == 1 {
+				<-ctx.Done()
+				return ff.Appended{}, &ff.Error{Code: ff.CodeTimeout, Err: context.Cause(ctx)}
+			}
+			return b.Engine.AppendFrames(ctx, cmd)
+		}})
+		b.pass(2 * time.Second)
+		if _, err := b.RevokeLease(b.Context(), ff.RevokeLease{ExecutionID: b.id, Actor: "ann", Reason: "test"}); err != nil {
+			b.Fatal(err)
+		}
+		b.pass(time.Minute)
+		if !errors.Is(wrote, worker.ErrLeaseLost) {
+			b.Errorf("error %v, want ErrLeaseLost", wrote)
+		}
+		b.result()
+		b.wantStream(0, "n second")
+	})
+}
+
+func TestStream_FramesOfGoroutinesKeepTheirOrderUnderLostAnswers(t *testing.T) {
+	const writers, each = 8, 300
+	durably(t, func(ctx context.Context, _ *worker.Task) (any, error) {
+		<-after(time.Second) // until the test listens
+		var all sync.WaitGroup
+		for w := range writers {
+			all.Go(func() {
+				for i := range each {
+					if err := worker.Stream(ctx).Text(fmt.Sprint("w", w), fmt.Sprint(i)); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		return nil, nil
+	}, func(b *bed) {
+		calls := 0
+		b.say(says{appends: func(ctx context.Context, cmd ff.AppendFrames) (ff.Appended, error) {
+			<-after(time.Millisecond)
+			res, err := b.Engine.AppendFrames(ctx, cmd)
+			if calls++; err == nil && calls%2 == 1 {
+				return ff.Appended{}, coded(ff.CodeTimeout)
+			}
+			return res, err
+		}})
+		b.pass(time.Minute)
+		b.result()
+		next := map[string]int{}
+		for _, f := range framesOf(b.T, b.Engine, b.id, 0) {
+			writer, text, _ := strings.Cut(f, " ")
+			if text != fmt.Sprint(next[writer]) {
+				b.Fatalf("of %s came %s, want %d", writer, text, next[writer])
+			}
+			next[writer]++
+		}
+		for w := range writers {
+			if got := next[fmt.Sprint("w", w)]; got != each {
+				b.Errorf("%d frames of writer %d, want %d", got, w, each)
+			}
+		}
+		if calls > 20 {
+			b.Errorf("%d calls for %d frames; want them to share", calls, writers*each)
 		}
 	})
 }
