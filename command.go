@@ -155,6 +155,8 @@ type Claimed struct {
 	CreatedAt      Timestamp
 	LeaseExpiresAt Timestamp
 	LeaseTTL       time.Duration
+	// Budgets are those the execution is under, by its policy and by its scopes: what it consumes is to be reported to each.
+	Budgets []BudgetUse
 }
 
 // Renew extends a lease to now+TTL; a TTL shorter than what remains shortens it. No lease lasts beyond the end of its
@@ -222,13 +224,14 @@ type Complete struct {
 // FailureCategory classifies a failure. Other texts are allowed and are retried unless the policy says otherwise.
 type FailureCategory string
 
-// Failure categories. Permanent and cancelled never retry.
+// Failure categories. Permanent, cancelled and budget never retry.
 const (
 	FailureTransient  FailureCategory = "transient"
 	FailurePermanent  FailureCategory = "permanent"
 	FailureInfraCrash FailureCategory = "infra_crash"
 	FailureTimeout    FailureCategory = "timeout"
 	FailureCancelled  FailureCategory = "cancelled"
+	FailureBudget     FailureCategory = "budget_exceeded" // a budget of action [LimitFails] is used up
 )
 
 // Fail ends the current attempt with a failure. The retry policy decides whether another follows.

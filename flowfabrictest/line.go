@@ -183,6 +183,26 @@ func (l *line) ListSteps(ctx context.Context, q flowfabric.ListSteps) (flowfabri
 	return call(l, func() (flowfabric.Page[flowfabric.StepMemo], error) { return l.Service.ListSteps(ctx, q) })
 }
 
+// AppendFrames implements [flowfabric.Streams].
+func (l *line) AppendFrames(ctx context.Context, cmd flowfabric.AppendFrames) (flowfabric.Appended, error) {
+	return call(l, func() (flowfabric.Appended, error) { return l.Service.AppendFrames(ctx, cmd) })
+}
+
+// ReportUsage implements [flowfabric.Budgets].
+func (l *line) ReportUsage(ctx context.Context, cmd flowfabric.ReportUsage) (flowfabric.UsageResult, error) {
+	return call(l, func() (flowfabric.UsageResult, error) { return l.Service.ReportUsage(ctx, cmd) })
+}
+
+// DescribeBudget implements [flowfabric.Budgets].
+func (l *line) DescribeBudget(ctx context.Context, id flowfabric.BudgetID) (flowfabric.BudgetStatus, error) {
+	return call(l, func() (flowfabric.BudgetStatus, error) { return l.Service.DescribeBudget(ctx, id) })
+}
+
+// Ledger implements [flowfabric.Budgets].
+func (l *line) Ledger(ctx context.Context, id flowfabric.ExecutionID) ([]flowfabric.LedgerEntry, error) {
+	return call(l, func() ([]flowfabric.LedgerEntry, error) { return l.Service.Ledger(ctx, id) })
+}
+
 // RegisterWorker implements [flowfabric.Registry].
 func (l *line) RegisterWorker(ctx context.Context, cmd flowfabric.RegisterWorker) (flowfabric.RegisterResult, error) {
 	return call(l, func() (flowfabric.RegisterResult, error) { return l.Service.RegisterWorker(ctx, cmd) })

@@ -26,6 +26,7 @@ var limitTests = []behaviour{
 	{"ASuspendingBudgetAsksAnOperator", testBudgetSuspends},
 	{"AClosingBudgetCancelsWhatWaits", testBudgetCancels},
 	{"FIX_B1_ScopesApplyByThemselves", testScopes},
+	{"AClaimNamesItsBudgets", testClaimNamesBudgets},
 	{"PriorityGoesFirst", testParkedPriority},
 	{"UnknownLimitsAreRefused", testUnknownLimits},
 	{"WhatWaitsCanBeCancelled", testParkedCancelled},
@@ -468,6 +469,17 @@ func testScopes(e *env) {
 	})
 	e.ok(err)
 	e.equal("of the flow", []int{len(got), int(e.quotaKeys(q)[0].Waiting)}, []int{1, 1})
+}
+
+func testClaimNamesBudgets(e *env) {
+	if !e.limited() {
+		return
+	}
+	own := e.budget(ff.CreateBudget{Hard: ff.Amounts{"t": 10}})
+	scoped := e.budget(ff.CreateBudget{Scope: ff.Scope{Type: ff.ScopeLane, ID: string(e.lane)}})
+	c := e.running(ff.Submit{Policy: underBudget(own, 3)})
+	e.equal("budgets", c.Budgets, []ff.BudgetUse{{ID: own, Estimate: ff.Amounts{"t": 3}}, {ID: scoped}})
+	e.ok(e.svc.DeleteBudget(e.Context(), scoped))
 }
 
 func testParkedPriority(e *env) {

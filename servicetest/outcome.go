@@ -159,7 +159,7 @@ func testFailBackoff(e *env) {
 }
 
 func testFailPermanent(e *env) {
-	for _, category := range []ff.FailureCategory{"permanent", "cancelled"} {
+	for _, category := range []ff.FailureCategory{"permanent", "cancelled", "budget_exceeded"} {
 		c := e.running(ff.Submit{Policy: ff.Retry(9, nil)})
 		e.equal("answer to "+string(category), e.fail(c, category), ff.FailResult{})
 		e.inState(c.ExecutionID, failed)

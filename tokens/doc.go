@@ -16,7 +16,7 @@
 //
 // Report gets the context of the request. A handler that makes its requests with its own context, as it should, is found
 // there: by worker.TaskFrom and by whatever else package worker keeps in the context of a handler. So one client, made once,
-// settles on the budget of whichever task makes the call.
+// settles on the budget of whichever task makes the call. worker.ReportTokens is a Report that does.
 //
 // A stream that a caller breaks off has cost tokens all the same, and then that context has often ended already. A Report
 // that must not lose them takes context.WithoutCancel and a bound of its own, as above.

@@ -58,6 +58,35 @@ func (s *instant) RecordStep(_ context.Context, cmd ff.RecordStep) (ff.StepMemo,
 	return ff.StepMemo{Name: cmd.Name, Key: cmd.Key, Position: cmd.Position, Result: cmd.Result, Encoding: cmd.Encoding}, nil
 }
 
+func (s *instant) AppendFrames(_ context.Context, cmd ff.AppendFrames) (ff.Appended, error) {
+	return ff.Appended{Frames: make([]ff.AppendedFrame, len(cmd.Frames))}, nil
+}
+
+// The cost of the worker itself, per frame, of a hundred in a task.
+func BenchmarkStream(b *testing.B) {
+	const frames = 100
+	ctx, stop := context.WithCancel(b.Context())
+	svc := &instant{stop: stop, task: task(1, "send", `{}`)}
+	tasks := int64((b.N + frames - 1) / frames)
+	svc.left.Store(tasks)
+	svc.unacked.Store(tasks)
+	w := worker.New(svc, config())
+	worker.Handle(w, "send", func(ctx context.Context, _ *worker.Task, _ struct{}) (struct{}, error) {
+		out := worker.Stream(ctx)
+		for range frames {
+			if err := out.Text("token", "word"); err != nil {
+				return struct{}{}, err
+			}
+		}
+		return struct{}{}, nil
+	})
+	b.ReportAllocs()
+	b.ResetTimer()
+	if err := w.Run(ctx); err != nil {
+		b.Fatal(err)
+	}
+}
+
 // The cost of the worker itself, per step, of a hundred in a task.
 func BenchmarkStep(b *testing.B) {
 	const steps = 100

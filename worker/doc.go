@@ -33,6 +33,7 @@
 //	what Sleep, WaitSignal gave    likewise, when it is time, or when the signal has come
 //	AwaitChildren(…)               likewise, when the children have ended
 //	Cancel(reason)                 it is cancelled
+//	what Budget(ctx).Report gave   as the budget says: it waits for room, fails or is cancelled
 //	ctx.Err() after a shutdown     the same attempt continues on another worker
 //	any other error                the attempt fails as transient; the retry policy decides
 //	a panic                        likewise, as "panic", with the stack in the reason
@@ -66,6 +67,16 @@
 // Each step costs one commit, which it shares with what else the engine commits at the moment, and no read before the first
 // retry or resume. One read then brings all memos; results of up to 16 MiB in all are kept while the handler runs, others
 // read when they are asked for. A replay keeps memos as [flowfabric.StepRetention] says.
+//
+// # Output and consumption
+//
+// [Stream] returns an [io.Writer] to the stream of the attempt, which anyone may follow while the handler runs
+// ([flowfabric.Follow]): text, JSON, patches of a summary, and live frames for who is watching. What is written is sent in the
+// background, together under load, and all of it before the engine hears how the handler ended.
+//
+// [Budget] reports what a task consumes on all budgets it is under, and [ReportTokens] does that for the calls of language models
+// that [tokens.Transport] sees. When a hard limit is broken the report fails with an error that ends the handler as the budget
+// says.
 //
 // # Leases
 //

@@ -28,12 +28,18 @@ type heard struct {
 	lists, looks int // calls of ListSteps and of DescribeWaitpoint
 	recorded     []ff.RecordStep
 	suspends     []ff.Suspend
+	appended     []ff.AppendFrames
+	reported     []ff.ReportUsage
 }
 
 // says is what an engine answers.
 type says struct {
 	// record, if set, answers RecordStep instead of the engine, which it may ask.
 	record func(ctx context.Context, cmd ff.RecordStep) (ff.StepMemo, error)
+	// appends, if set, answers AppendFrames instead of the engine, which it may ask.
+	appends func(ctx context.Context, cmd ff.AppendFrames) (ff.Appended, error)
+	// reports, if set, answers ReportUsage instead of the engine, which it may ask.
+	reports func(ctx context.Context, cmd ff.ReportUsage) (ff.UsageResult, error)
 	// unheard is how many answers to Suspend get lost.
 	unheard int
 }

@@ -92,6 +92,10 @@ func lossOf(err error) error {
 			e.Attrs["lifecycle_phase"] == string(flowfabric.PhaseCancelled) {
 			return fmt.Errorf("%w: %w", ErrCancelled, err)
 		}
+	case flowfabric.CodeStreamClosed, flowfabric.CodeStaleOwner: // of an append, whose inner error says more
+		if loss := lossOf(e.Err); loss != nil {
+			return loss
+		}
 	case flowfabric.CodeStaleLease, flowfabric.CodeLeaseExpired, flowfabric.CodeLeaseRevoked, flowfabric.CodeExecutionNotFound,
 		flowfabric.CodeAlreadySuspended: // under this very lease, which that has ended
 	default:

@@ -30,6 +30,8 @@ type lease struct {
 	deadline  time.Time
 	// stop cancels what the task is doing: its handler, then its report.
 	stop context.CancelCauseFunc
+	// stopOutput ends what is being sent to the stream; nil if the handler has none.
+	stopOutput context.CancelCauseFunc
 	// lost is set once, with what the handler is told.
 	lost error
 	// began is when the handler was started, stoppedAt when its context was ended, reportAt when it is to be called stuck.
@@ -218,6 +220,9 @@ func (le *lease) lose(now time.Time, cause error) {
 	le.reportAt = earlier(le.reportAt, now.Add(stopGrace))
 	if le.stop != nil {
 		le.stop(cause)
+	}
+	if le.stopOutput != nil {
+		le.stopOutput(cause)
 	}
 }
 

@@ -77,6 +77,9 @@ func (t *Task) continues() bool {
 // again prepares the task for another run of its handler under the same lease.
 func (t *Task) again() {
 	t.claimed.Resumed = true
+	if o := t.out.Load(); o != nil {
+		o.again()
+	}
 	if m := t.steps.Load(); m != nil {
 		m.mu.Lock()
 		defer m.mu.Unlock()

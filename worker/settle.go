@@ -51,6 +51,10 @@ func (s *session) settle(t *Task, o outcome) {
 	if o.action != told {
 		s.tell(t, o)
 	}
+	if out := t.out.Load(); out != nil { // of a lease that is lost something may still be on its way
+		out.stop(errReturned)
+		_, _ = out.end(s.base)
+	}
 }
 
 // tell tells the engine what became of a task. The report is repeated while the lease lasts; the calls are idempotent. It
@@ -60,6 +64,10 @@ func (s *session) tell(t *Task, o outcome) (again bool) {
 	defer stop(nil)
 	if lost != nil {
 		return false // it was logged when it was found
+	}
+	if o, lost = t.flushed(ctx, o); lost != nil {
+		s.logLoss(ctx, t, lost)
+		return false
 	}
 	if p := s.leases.takeReport(t); p != nil {
 		s.sendReport(ctx, t, *p)

@@ -17,7 +17,9 @@ type Task struct {
 	claimedAt      time.Time // by the worker's clock: when the claim was answered
 	session        *session
 	resultEncoding string
-	steps          atomic.Pointer[memos] // nil until the first step
+	steps          atomic.Pointer[memos]  // nil until the first step
+	out            atomic.Pointer[output] // nil until the handler asks for its stream
+	reports        atomic.Uint64          // of what was consumed
 
 	// Guarded by session.leases.mu.
 	lease    lease

@@ -13,7 +13,8 @@ import (
 
 // retryable reports whether the policy of e wants failures of this category to be followed by another attempt.
 func retryable(e *record.Execution, category ff.FailureCategory) bool {
-	if category == ff.FailurePermanent || category == ff.FailureCancelled || e.Policy == nil || e.Policy.Retry == nil {
+	final := category == ff.FailurePermanent || category == ff.FailureCancelled || category == ff.FailureBudget
+	if final || e.Policy == nil || e.Policy.Retry == nil {
 		return false
 	}
 	only := e.Policy.Retry.RetryableCategories

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"maps"
 	"math"
 	"slices"
 
@@ -331,5 +332,18 @@ func claimed(e *record.Execution, by ff.Claim, resumed bool) ff.Claimed {
 		Payload: e.Payload, PayloadEncoding: e.PayloadEncoding, Tags: e.Tags,
 		AttemptType: e.AttemptType, Resumed: resumed, RetryCount: e.RetryCount, ReplayCount: e.ReplayCount, ClaimedAt: e.LeaseAcquiredAt,
 		CreatedAt: e.CreatedAt, LeaseExpiresAt: e.LeaseExpiresAt, LeaseTTL: by.LeaseTTL,
+		Budgets: budgetsOf(e),
 	}
+}
+
+// budgetsOf are the budgets an execution is under.
+func budgetsOf(e *record.Execution) []ff.BudgetUse {
+	if e.Limits == nil || len(e.Limits.Budgets) == 0 {
+		return nil
+	}
+	uses := make([]ff.BudgetUse, len(e.Limits.Budgets))
+	for i, u := range e.Limits.Budgets {
+		uses[i] = ff.BudgetUse{ID: u.ID, Estimate: maps.Clone(u.Estimate)}
+	}
+	return uses
 }
