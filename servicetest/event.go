@@ -70,9 +70,9 @@ func shortOf(list []ff.Event) []string {
 
 func testCompletionEvents(e *env) {
 	for outcome, end := range map[string]func(c ff.Claimed){
-		"success completed":         e.complete,
-		"failed failed_terminal":    func(c ff.Claimed) { e.fail(c, "permanent") },
-		"cancelled":                 func(c ff.Claimed) { e.stop(c.ExecutionID) },
+		"success completed":      e.complete,
+		"failed failed_terminal": func(c ff.Claimed) { e.fail(c, "permanent") },
+		"cancelled":              func(c ff.Claimed) { e.stop(c.ExecutionID) },
 	} {
 		c := e.running(ff.Submit{})
 		end(c)
@@ -306,7 +306,9 @@ func testEventWait(e *env) {
 	c := e.running(ff.Submit{})
 	for name, end := range map[string]func(c ff.Claimed){
 		"this engine": e.complete,
-		"another":     func(c ff.Claimed) { e.ok(e.engine().Complete(e.Context(), ff.Complete{ExecutionID: c.ExecutionID, Fence: c.Fence})) },
+		"another": func(c ff.Claimed) {
+			e.ok(e.engine().Complete(e.Context(), ff.Complete{ExecutionID: c.ExecutionID, Fence: c.Fence}))
+		},
 	} {
 		start := e.nowCursor(ff.EventsCompletion)
 		type answer struct {

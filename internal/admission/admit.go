@@ -130,8 +130,11 @@ func (b *Books) need(e *record.Execution, u record.BudgetUse) ff.Amounts {
 	return need
 }
 
-// spent is what an execution has consumed since the last reset.
+// spent is what an execution has consumed since the last reset, and since it first began: see [Keys].
 func (b *Books) spent(e *record.Execution, id ff.BudgetID) ff.Amounts {
+	if e.Epoch == 0 {
+		return nil
+	}
 	def, l := b.Budget(id), b.ledger(e, id)
 	if l == nil || def == nil || l.Period != def.Period {
 		return nil

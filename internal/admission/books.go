@@ -124,7 +124,8 @@ func (b *Books) ledgerToChange(e *record.Execution, id ff.BudgetID) *record.Ledg
 	return n
 }
 
-// Keys are the records that decide whether an execution may run, and that change when it does or ends.
+// Keys are the records that decide whether an execution may run, and that change when it does or ends. The ledger of one that
+// was never leased does not count: what somebody has reported for it before it began is not taken off its estimate.
 func Keys(home ff.Partition, e *record.Execution) []record.Key {
 	if e.Limits == nil {
 		return nil
@@ -135,7 +136,7 @@ func Keys(home ff.Partition, e *record.Execution) []record.Key {
 	}
 	for _, u := range e.Limits.Budgets {
 		keys = append(keys, record.BudgetKey{Home: home, BudgetID: u.ID})
-		if len(u.Estimate) > 0 {
+		if len(u.Estimate) > 0 && e.Epoch > 0 {
 			keys = append(keys, record.LedgerKey{ExecutionID: e.ID, BudgetID: u.ID})
 		}
 	}

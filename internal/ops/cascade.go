@@ -2,6 +2,7 @@ package ops
 
 import (
 	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/admission"
 	"github.com/flowfabric/flowfabric/internal/graph"
 	"github.com/flowfabric/flowfabric/internal/lifecycle"
 	"github.com/flowfabric/flowfabric/store"
@@ -24,15 +25,25 @@ func (r Rules) outgoing(e *record.Execution) store.EdgesQuery {
 	return store.EdgesQuery{Flow: flowKeyOf(e), Of: e.ID, Limit: r.limits().Edges + 1, Ahead: true}
 }
 
-// Prefetch adds to an operation that may end e what the end of a member of a flow needs, so that it is read at once with
-// the rest, and lets operations on members of one flow follow each other.
+// Prefetch lets operations that write the same records, those of a flow or of a budget, follow each other in one queue, and
+// adds to one that ends the lease of e what that needs: so it is read at once with the rest.
 func (r Rules) Prefetch(o *Op, e *record.Execution) {
-	if e.FlowID.IsZero() {
+	switch {
+	case !e.FlowID.IsZero():
+		o.Order = orderOfFlow(e.FlowID)
+	case e.Limits != nil:
+		o.Order = orderOfBooks(admission.Keys(limitsHome, e))
+	}
+	if !o.yields {
 		return
 	}
-	o.Order = orderOfFlow(e.FlowID)
-	o.Reads.Records = append(o.Reads.Records, flowKeyOf(e))
-	o.Reads.Edges = append(o.Reads.Edges, r.outgoing(e))
+	if !e.FlowID.IsZero() {
+		o.Reads.Records = append(o.Reads.Records, flowKeyOf(e))
+		o.Reads.Edges = append(o.Reads.Edges, r.outgoing(e))
+	}
+	if e.Limits != nil && e.Limits.Admitted {
+		o.Reads.Records = append(o.Reads.Records, admission.Keys(limitsHome, e)...)
+	}
 }
 
 // hop is an edge whose upstream has ended.

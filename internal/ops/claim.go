@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
@@ -26,6 +27,9 @@ type LaneAsk struct {
 	// only spare round trips, and where they are not, the lanes' weights show one claim late.
 	Settings *record.Lane
 	Seen     bool
+	// Limits are records of budgets and quotas that the last claim of the lane has needed: as with Settings, they only spare
+	// round trips.
+	Limits []record.Key
 	// Credit is the lane's standing among the lanes that take turns.
 	Credit int
 
@@ -57,6 +61,7 @@ func (r Rules) Claim(shard ff.Partition, order uint64, asks []*LaneAsk, wants []
 	c.total = min(c.total, ff.MaxClaim)
 	for _, a := range asks {
 		c.credits = append(c.credits, a.Credit)
+		order = cmp.Or(orderOfBooks(a.Limits), order)
 	}
 	op := &Op{name: "claim"}
 	op.Partition, op.Order, op.Reads, op.Decide = shard, order, c.firstReads(), c.decide
@@ -86,7 +91,7 @@ func (c *claim) firstReads() store.Reads {
 	var reads store.Reads
 	rot, room := c.rotation(), make([]int, len(c.asks))
 	for i, a := range c.asks {
-		reads.Records = append(reads.Records, c.key(i))
+		reads.Records = append(append(reads.Records, c.key(i)), a.Limits...)
 		s := settingsOf(a.Settings)
 		rot.weights[i] = s.Weight
 		switch {
@@ -280,7 +285,7 @@ func (c *claim) conclude(tx *store.Tx, i int, v laneView, given int) {
 		tx.Guard(c.key(i))
 	}
 	a := c.asks[i]
-	a.Settings, a.Seen, a.Left = v.settings, true, nil
+	a.Settings, a.Seen, a.Left, a.Limits = v.settings, true, nil, booksKeys(v.found)
 	for _, e := range v.work[given:] {
 		a.Left = append(a.Left, e.Route)
 	}
@@ -289,6 +294,23 @@ func (c *claim) conclude(tx *store.Tx, i int, v laneView, given int) {
 	}
 	a.Ended = v.ended && len(a.Left) == 0
 	a.Held = !a.Ended && given >= v.room
+}
+
+// maxKnownLimits bounds [LaneAsk.Limits]: executions of a lane with more of them have little in common.
+const maxKnownLimits = 16
+
+// booksKeys are the records of budgets and quotas that several executions were decided on.
+func booksKeys(list []*record.Execution) (keys []record.Key) {
+	for _, key := range limitsKeys(list) {
+		if _, own := key.(record.LedgerKey); own || slices.Contains(keys, key) {
+			continue
+		}
+		if len(keys) == maxKnownLimits {
+			return nil
+		}
+		keys = append(keys, key)
+	}
+	return keys
 }
 
 // granter hands executions to wants in order.
@@ -329,7 +351,7 @@ func claimed(e *record.Execution, by ff.Claim, resumed bool) ff.Claimed {
 		Fence:    ff.Fence{LeaseID: e.LeaseID, Epoch: e.Epoch, AttemptID: e.AttemptID, AttemptIndex: e.AttemptIndex},
 		WorkerID: e.WorkerID, WorkerInstanceID: e.WorkerInstanceID,
 		Lane: e.Lane, Kind: e.Kind, Namespace: e.Namespace, Priority: e.Priority,
-		Payload: e.Payload, PayloadEncoding: e.PayloadEncoding, Tags: e.Tags,
+		Payload: e.Payload, PayloadEncoding: e.PayloadEncoding, Tags: maps.Clone(e.Tags),
 		AttemptType: e.AttemptType, Resumed: resumed, RetryCount: e.RetryCount, ReplayCount: e.ReplayCount, ClaimedAt: e.LeaseAcquiredAt,
 		CreatedAt: e.CreatedAt, LeaseExpiresAt: e.LeaseExpiresAt, LeaseTTL: by.LeaseTTL,
 		Budgets: budgetsOf(e),

@@ -50,7 +50,7 @@ func (r Rules) Complete(cmd ff.Complete) (*Op, error) {
 	cmd.Result = bytes.Clone(cmd.Result) // the record outlives the call
 	return r.onExecution("complete", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
 		return lifecycle.Complete(e, &cmd, now)
-	}), nil
+	}).yielding(), nil
 }
 
 // Fail ends an attempt with a failure; out gets what follows.
@@ -62,7 +62,7 @@ func (r Rules) Fail(cmd ff.Fail, out *ff.FailResult) (*Op, error) {
 		ch, res, err := lifecycle.Fail(e, &cmd, now)
 		*out = res
 		return ch, err
-	}), nil
+	}).yielding(), nil
 }
 
 // Delay gives a lease back until a time, which until gets.
@@ -74,7 +74,7 @@ func (r Rules) Delay(cmd ff.Delay, until *ff.Timestamp) (*Op, error) {
 		ch, at, err := lifecycle.Delay(e, &cmd, now)
 		*until = at
 		return ch, err
-	}), nil
+	}).yielding(), nil
 }
 
 // Release gives a lease back at once.
@@ -84,5 +84,5 @@ func (r Rules) Release(cmd ff.Release) (*Op, error) {
 	}
 	return r.onExecution("release", cmd.ExecutionID, false, func(e *record.Execution, _ *record.Attempt, now ff.Timestamp) (lifecycle.Change, error) {
 		return lifecycle.Release(e, &cmd, now)
-	}), nil
+	}).yielding(), nil
 }

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"slices"
 
 	ff "github.com/flowfabric/flowfabric"
@@ -137,6 +138,19 @@ func orderOfLimit(at record.Key) uint64 {
 	default:
 		return 0
 	}
+}
+
+// orderOfBooks is the queue of what changes these records: that of the first budget, or else of the first quota.
+func orderOfBooks(keys []record.Key) (order uint64) {
+	for _, key := range keys {
+		switch key.(type) {
+		case record.BudgetKey:
+			return orderOfLimit(key)
+		case record.QuotaUseKey:
+			order = cmp.Or(order, orderOfLimit(key))
+		}
+	}
+	return order
 }
 
 // gate is one look at those that wait for a budget or quota.

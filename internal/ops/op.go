@@ -15,6 +15,12 @@ type Op struct {
 	store.Unit
 	name    string
 	refused error
+	yields  bool // it ends the lease: what follows from that is read at once with the rest
+}
+
+func (o *Op) yielding() *Op {
+	o.yields = true
+	return o
 }
 
 // Outcome is the operation's error once its unit was applied: the unit's own, or a refusal that came with a commit of what

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"maps"
 	"strconv"
 
 	ff "github.com/flowfabric/flowfabric"
@@ -43,7 +44,7 @@ func (r Rules) Describe(ctx context.Context, st store.Store, id ff.ExecutionID) 
 	s := ff.ExecutionSnapshot{
 		ExecutionID: e.ID, FlowID: e.FlowID, Lane: e.Lane, Namespace: e.Namespace, Kind: e.Kind, Creator: e.Creator,
 		Priority: e.Priority, State: e.State, PublicState: lifecycle.PublicState(e.State), BlockingDetail: e.BlockingDetail,
-		RequiredCapabilities: e.Capabilities, Tags: e.Tags, Policy: e.Policy,
+		RequiredCapabilities: e.Capabilities, Tags: maps.Clone(e.Tags), Policy: e.Policy.Normalized(),
 		CreatedAt: e.CreatedAt, StartedAt: e.StartedAt, CompletedAt: e.CompletedAt,
 		LastTransitionAt: e.LastTransitionAt, LastMutationAt: e.LastMutationAt, DelayUntil: e.DelayUntil,
 		DeadlineAt: e.DeadlineAt, RetainUntil: e.RetainUntil,

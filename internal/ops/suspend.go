@@ -27,7 +27,7 @@ func (r Rules) Suspend(cmd ff.Suspend, key Key, out *ff.Suspended) (*Op, error) 
 		return nil, named("suspend", err)
 	}
 	s := suspend{Rules: r, cmd: cmd, key: key, out: out, digest: suspendDigest(cmd)}
-	op := r.onMember("suspend", cmd.ExecutionID, false, s.decide)
+	op := r.onMember("suspend", cmd.ExecutionID, false, s.decide).yielding()
 	op.Reads.Records = s.reads()
 	op.Absent = func(key record.Key) bool { return s.isNew(op, key) }
 	return op, nil

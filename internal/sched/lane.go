@@ -42,6 +42,7 @@ type front struct {
 	markedAt []uint64     // when each was marked last, by the scheduler's count
 	settings *record.Lane // as last seen; nil for the defaults
 	seen     bool         // the settings were
+	limits   []record.Key // see ops.LaneAsk
 	// heldUntil: until then the lane's state or its concurrency keeps work back, unless something is told before.
 	heldUntil  time.Time
 	releasedAt uint64 // by the scheduler's count, when something was told last

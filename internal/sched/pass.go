@@ -161,7 +161,7 @@ func (p *pool) questions(shard int) ([]question, uint64) {
 			continue
 		}
 		q := question{src: src, numbers: src.lane.window(shard, src.offer, p.turn)}
-		q.ask = ops.LaneAsk{Lane: src.lane.name, Settings: f.settings, Seen: f.seen, Credit: src.credits[shard]}
+		q.ask = ops.LaneAsk{Lane: src.lane.name, Settings: f.settings, Seen: f.seen, Limits: f.limits, Credit: src.credits[shard]}
 		for _, n := range q.numbers {
 			q.ask.Routes = append(q.ask.Routes, src.lane.routes[n])
 		}
@@ -188,7 +188,7 @@ func (p *pool) learn(shard int, questions []question, asks []*ops.LaneAsk, count
 			continue
 		}
 		ask, f := asks[i], &l.shards[shard]
-		f.settings, f.seen, q.src.credits[shard] = ask.Settings, true, ask.Credit
+		f.settings, f.seen, f.limits, q.src.credits[shard] = ask.Settings, true, ask.Limits, ask.Credit
 		switch {
 		case ask.Ended:
 			for _, n := range q.numbers {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // list maps texts without commas to a column of kind List, or of kind Text that holds them joined by commas.
@@ -40,6 +41,31 @@ func jsonColumn[R any, T any](name string, field func(*R) *T, isNull func(T) boo
 			}
 		},
 	}
+}
+
+// sharedJSON is a jsonColumn whose records share the value if they have the same text as the record that was read before: many
+// executions have one policy. Nobody may change it, nor hand it out.
+func sharedJSON[R any, T any](name string, field func(*R) *T, isNull func(T) bool) Column[R] {
+	type decoded struct {
+		text  string
+		value T
+	}
+	var last atomic.Pointer[decoded]
+	c := jsonColumn(name, field, isNull)
+	c.Read = func(r *R, v Reader) {
+		if v.IsNull() {
+			return
+		}
+		text := v.Text()
+		d := last.Load()
+		if d == nil || d.text != text {
+			d = &decoded{text: text}
+			_ = json.Unmarshal([]byte(text), &d.value)
+			last.Store(d)
+		}
+		*field(r) = d.value
+	}
+	return c
 }
 
 // writeJSON writes a value, which was validated on entry, as JSON.

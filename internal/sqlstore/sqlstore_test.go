@@ -196,6 +196,10 @@ var examples = map[record.Family]record.Keyed{
 		Version:   4, WorkerID: "w", Lanes: []flowfabric.LaneID{"a,b", `c"d`}, Capabilities: []string{"gpu", "mem=64"},
 		LivenessTTL: 1500 * time.Millisecond, RegisteredAt: 7, LastHeartbeatAt: 8, ExpiresAt: 9,
 	},
+	record.EventCursors: &record.EventCursor{
+		EventCursorKey: record.EventCursorKey{Home: flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: 3}, Name: "mail"},
+		Version:        4, Family: flowfabric.EventsCompletion, Cursor: "0G", UpdatedAt: 7,
+	},
 	record.Secrets: &record.Secret{
 		SecretKey: record.SecretKey{Home: flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: 3}, Kid: "k1"},
 		Version:   4, Secret: []byte{0, 1, 255}, Active: true, RotatedAt: 7, ExpiresAt: 9,
@@ -244,7 +248,8 @@ func TestKeyed_DueColumnHoldsTheDueTime(t *testing.T) {
 		record.Groups: "", record.Errands: "enqueued_at_ms", record.Backlogs: "due_at_ms", record.BacklogMembers: "",
 		record.Suspensions: "", record.Waitpoints: "due_at_ms", record.Signals: "", record.Replies: "expires_at_ms", record.Steps: "",
 		record.Streams: "expires_at_ms", record.Summaries: "", record.Ledgers: "", record.Quotas: "", record.Parkings: "", record.LimitScopes: "",
-		record.Budgets: "due_at_ms", record.UsageKeys: "expires_at_ms", record.QuotaUses: "due_at_ms",
+		record.EventCursors: "",
+		record.Budgets:      "due_at_ms", record.UsageKeys: "expires_at_ms", record.QuotaUses: "due_at_ms",
 	}
 	for family, table := range Keyed {
 		if table.Due != want[family] {
