@@ -129,6 +129,8 @@ func (d *day) limitedWork() {
 	d.submit(cmd)
 	cmd.IdempotencyKey = ""
 	d.submit(cmd)
+	routed := d.submit(ff.Submit{Policy: &ff.Policy{Routing: &ff.RoutingRequirements{RequiredCapabilities: []string{"gpu"}}}})
+	d.cancel(routed, "nobody has it")
 	c := d.claims(1)[0]
 	d.used(ff.ReportUsage{BudgetID: d.budget, ExecutionID: c.ExecutionID, Amounts: ff.Amounts{"t": 3}, DedupKey: c.ExecutionID.String()})
 	d.record(c, ff.RecordStep{Name: "s", Result: []byte("x")})
