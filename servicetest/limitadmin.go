@@ -18,6 +18,7 @@ var limitAdminTests = []behaviour{
 	{"FIX_B6_WhatWasConsumedMayBeRecorded", testReportRecorded},
 	{"FIX_B10_ARepeatedDefinitionIsOne", testLimitsDefinedTwice},
 	{"FIX_B10_UnknownLimitsAreNotFound", testLimitsNotFound},
+	{"ABudgetThatIsHeldIsNotDeleted", testHeldBudgetStays},
 	{"ListsArePaged", testLimitLists},
 	{"BoundsHoldAtTheBound", testLimitBounds},
 	{"TheTightestStops", testLimitHierarchy},
@@ -189,6 +190,20 @@ func testLimitsNotFound(e *env) {
 	} {
 		e.refused(name+" quota", err, "quota_not_found")
 	}
+}
+
+// testHeldBudgetStays: else what runs would give back to a budget made anew what it never took of it.
+func testHeldBudgetStays(e *env) {
+	if !e.limited() {
+		return
+	}
+	b := e.budget(ff.CreateBudget{Hard: ff.Amounts{"t": 100}})
+	c := e.running(ff.Submit{Policy: underBudget(b, 60)})
+	e.refused("while it is held", e.svc.DeleteBudget(e.Context(), b), "budget_attach_conflict")
+	e.equal("reserved", e.budgetStatus(b).Reserved, ff.Amounts{"t": 60})
+	e.complete(c)
+	e.ok(e.svc.DeleteBudget(e.Context(), b))
+	e.refused("then", errOf(e.svc.DescribeBudget(e.Context(), b)), "budget_not_found")
 }
 
 func testLimitLists(e *env) {
