@@ -297,7 +297,7 @@ type Budgets interface {
 	// [ErrBudgetNotFound] and [ErrInvalidInput].
 	UpdateBudget(ctx context.Context, cmd UpdateBudget) (BudgetStatus, error)
 	// DeleteBudget removes a budget. It fails with [ErrBudgetNotFound], and with [ErrBudgetConflict] while executions wait for
-	// it.
+	// it or hold reservations of it.
 	DeleteBudget(ctx context.Context, id BudgetID) error
 	// ResetBudget sets the usage to nothing. What executions that run have reserved stays so. It fails with
 	// [ErrBudgetNotFound].

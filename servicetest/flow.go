@@ -498,6 +498,12 @@ func testFlowChildrenEnded(e *env) {
 	e.equal("group", g.group("p"), "pending 1/0/0 of 2")
 	g.end("success", "d")
 	g.end("success", "p")
+
+	g = e.flow("p", "z < p")
+	e.ok(g.waitChildren("p", ff.GroupPolicy{}, "c"))
+	g.end("failed", "c")
+	e.ok(g.waitChildren("p", ff.GroupPolicy{Kind: ff.AllOf}, "c")) // which cannot be: it is skipped at once, and told so twice
+	g.become("p=skipped z=skipped")
 }
 
 func testFlowLists(e *env) {

@@ -71,6 +71,7 @@ func Run(t *testing.T, h Harness) {
 		{name: "Link", tests: linkTests, cfg: keeping},
 		{name: "Step", tests: stepTests, cfg: keeping},
 		{name: "Limit", tests: limitTests, cfg: keeping},
+		{name: "LimitAdmin", tests: limitAdminTests, cfg: keeping},
 		{name: "Stream", tests: streamTests},
 		{name: "Event", tests: eventTests, cfg: keeping},
 		{name: "EventGap", tests: eventGapTests, cfg: engine.Config{Retention: time.Second}},

@@ -277,3 +277,22 @@ func TestReport_BreaksInOrderOfDimensions(t *testing.T) {
 		t.Errorf("a sum that is too large: %v", err)
 	}
 }
+
+// TestK19_WhoWaitsWhereThereIsRoomIsLookedAt: who stands behind others that were just let go waits though the slot is free. If
+// those never claim, nobody gives a slot back.
+func TestK19_WhoWaitsWhereThereIsRoomIsLookedAt(t *testing.T) {
+	for name, q := range map[string]*record.Quota{
+		"concurrency": {MaxConcurrent: 1},
+		"rate":        {Rate: 1, WindowMS: 1000, WindowKind: ff.SlidingWindow},
+	} {
+		q.QuotaKey = record.QuotaKey{Home: home, QuotaID: theQuota}
+		w := newWorld(&record.Budget{BudgetKey: record.BudgetKey{Home: home, BudgetID: theBudget}}, q)
+		b := w.books()
+		key := record.QuotaUseKey{Home: home, QuotaID: theQuota, UseKey: "k"}
+		b.Wait(&Refusal{Reason: ff.WaitingForQuota, At: key, Gate: key.Gate()}, w.now)
+		w.keep(b)
+		if at := w.use().WakeAt; at != w.now+5000 {
+			t.Errorf("%s: it is looked at at %d, want %d", name, at, w.now+5000)
+		}
+	}
+}

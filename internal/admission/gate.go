@@ -31,10 +31,20 @@ func (b *Books) count(at record.Key, n int64, now ff.Timestamp) {
 		use := b.useToChange(key)
 		use.Waiting = max(0, use.Waiting+n)
 		if n > 0 {
-			if at := b.gateOpens(key, use, now); at != 0 && (use.WakeAt == 0 || at < use.WakeAt) {
-				use.WakeAt = at
-			}
+			b.wakeUseLater(key, use, now)
 		}
+	}
+}
+
+// wakeUseLater has a gate looked at when it opens. Somebody may wait though it is open, behind others that were let go and
+// have not claimed yet: they may never.
+func (b *Books) wakeUseLater(key record.QuotaUseKey, use *record.QuotaUse, now ff.Timestamp) {
+	at := b.gateOpens(key, use, now)
+	if q := b.quota(key.QuotaID); at == 0 && q != nil && b.roomIn(q, use, now) {
+		at = now.Add(lookAgain)
+	}
+	if at != 0 && (use.WakeAt == 0 || at < use.WakeAt) {
+		use.WakeAt = at
 	}
 }
 

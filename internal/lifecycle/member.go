@@ -144,6 +144,11 @@ func WaitChildren(e *record.Execution, f ff.Fence, now ff.Timestamp) (Change, er
 // WaitedBefore recognises a repeated call of [WaitChildren].
 func WaitedBefore(e *record.Execution, f ff.Fence) bool { return pausedBefore(e, f) }
 
+// SkippedBehind reports whether an execution was skipped after the holder f had given it back, and before it was claimed again.
+func SkippedBehind(e *record.Execution, f ff.Fence) bool {
+	return e.State.Outcome == ff.OutcomeSkipped && sameAttempt(e, f)
+}
+
 // SkippedMember reports whether the replay of e is one of a skipped member of a flow (chapter 30, section 30.4). att is
 // the stored record of the current attempt, if there is one.
 func SkippedMember(e *record.Execution, att *record.Attempt) bool {

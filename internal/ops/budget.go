@@ -266,6 +266,8 @@ func (r Rules) DeleteBudget(b *record.Budget) *Op {
 			return budgetNotFound(b.BudgetID)
 		case now.Waiting > 0:
 			return &ff.Error{Code: ff.CodeBudgetConflict, Detail: "executions wait for it; take its limits away first, and let them go on"}
+		case len(now.Reserved) > 0: // a budget made anew under the id would be given back what was never taken of it
+			return &ff.Error{Code: ff.CodeBudgetConflict, Detail: "executions that run hold reservations of it; delete it when they have ended"}
 		}
 		tx.Delete(key)
 		detach(tx, b.Scope, func(s *record.LimitScope) {

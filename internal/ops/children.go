@@ -68,6 +68,9 @@ func (r Rules) WaitChildren(w *WaitChildren, isKnown func(ff.LaneID, int64) bool
 		}); any {
 			return none, tx.Need(missing)
 		}
+		if g := store.Get[*record.Group](tx, groupKeyOf(flow, e.ID)); g != nil && g.Wave > 0 && lifecycle.SkippedBehind(e, w.cmd.Fence) {
+			return none, nil // a repeat of a wait that could not be satisfied any more
+		}
 		ch, err := lifecycle.WaitChildren(e, w.cmd.Fence, tx.Now())
 		if err != nil || ch.Execution == nil {
 			return ch, err

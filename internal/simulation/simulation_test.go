@@ -36,15 +36,21 @@ func TestSimulation(t *testing.T) {
 	if testing.Short() {
 		steps /= 20
 	}
-	done, worlds, faults, audits := 0, 0, 0, 0
+	done, worlds, faults, audits, admitted, parked := 0, 0, 0, 0, 0, 0
 	for ; done < steps; worlds++ {
 		w := newWorld(t, rand.Uint64()|1)
 		w.run()
 		done += stepsPerWorld
 		faults += w.disk.faults
 		audits += w.audits
+		admitted += len(w.limits.seen)
+		parked += len(w.limits.parked)
 	}
 	t.Logf("%d steps in %d worlds, with %d audits and %d lost commits and replies", done, worlds, audits, faults)
+	t.Logf("limits let run %d times, and kept back %d times", admitted, parked)
+	if admitted < done/500 || parked < done/500 {
+		t.Errorf("limits let run %d times and kept back %d times: the simulation tests them too little", admitted, parked)
+	}
 	if faults < done/100 {
 		t.Errorf("only %d commits or replies were lost in %d steps: the simulation tests too little", faults, done)
 	}
@@ -86,6 +92,7 @@ func (w *world) finish() {
 	for _, e := range w.edges { // one that is staged and not applied holds its downstream up, as it should
 		w.refused[e.EdgeID] = w.apply(e) != nil
 	}
+	w.loosen()
 	for range 400 {
 		w.time.Advance(time.Second)
 		for range 50 {
@@ -120,7 +127,7 @@ func (w *world) forget() {
 		d := w.audit()
 		d.Records = slices.DeleteFunc(d.Records, func(rec record.Keyed) bool {
 			f, ok := rec.(*record.Flow)
-			return rec.Key().Family() == record.Lanes || ok && f.NodeCount == 0 && f.State == ff.FlowOpen
+			return rec.Key().Family() == record.Lanes || limitsForgotten(rec) || ok && f.NodeCount == 0 && f.State == ff.FlowOpen
 		})
 		if len(d.Executions)+len(d.Attempts)+len(d.Records) == 0 {
 			return
@@ -140,6 +147,9 @@ func (w *world) complete(id ff.ExecutionID) {
 		err = w.do(op, nil)
 	}
 	if err != nil {
+		if waitsForLimit(w.member(id)) {
+			return
+		}
 		_ = w.letGo(id)
 		_ = w.wake(id)
 		w.giveUp(id)

@@ -28,6 +28,11 @@ var steps = func() (all []func(*world)) {
 		{2, (*world).submitFlow},
 		{1, (*world).growFlow},
 		{14, (*world).claim},
+		{10, (*world).claimSome},
+		{6, (*world).reportUsage},
+		{1, (*world).raise},
+		{1, (*world).resetBudget},
+		{1, (*world).releaseBudget},
 		{14, (*world).report},
 		{4, (*world).waitChildren},
 		{6, (*world).suspend},
@@ -80,6 +85,7 @@ func (w *world) submission() ff.Submit {
 	retries, timeouts := uint32(w.rng.IntN(2)), &ff.TimeoutPolicy{}
 	cmd := ff.Submit{Lane: lane, Kind: "k", Policy: &ff.Policy{
 		Retry: &ff.RetryPolicy{MaxRetries: &retries, Backoff: &ff.Backoff{Type: ff.BackoffFixed, DelayMS: 300}}, Timeouts: timeouts,
+		Limits: w.someLimits(),
 	}}
 	switch w.rng.IntN(16) {
 	case 0, 1, 2:
@@ -429,7 +435,7 @@ func (w *world) block() {
 }
 
 func (w *world) unblock() {
-	if id, ok := pick(w, w.members); ok {
+	if id, ok := pick(w, w.members); ok && (w.limits.passes || !waitsForLimit(w.member(id))) {
 		w.note("unblock %s: %v", id, w.letGo(id))
 	}
 }

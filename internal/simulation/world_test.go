@@ -47,7 +47,8 @@ type world struct {
 	points  []point      // and some of these long closed
 	edges   []ff.StageEdge
 	refused map[ff.EdgeID]bool // in the end: edges that cannot be applied
-	done    []string           // what was done
+	limits  limits
+	done    []string // what was done
 	audits  int
 }
 
@@ -55,7 +56,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{T: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), time: clock.NewSim(time.UnixMilli(1_700_000_000_000)), refused: make(map[ff.EdgeID]bool)}
 	uuid.SetRand(rand.NewChaCha8(keyOf(seed)))
 	w.disk = &disk{Store: memory.New(memory.Config{Clock: func() ff.Timestamp { return ff.TimestampOf(w.time.Now()) }}), rng: w.rng}
-	w.rules = ops.Rules{Partitions: ff.DefaultPartitions()}
+	w.rules = ops.Rules{Partitions: ff.DefaultPartitions(), OneShard: true}
 	if w.rng.IntN(2) == 0 { // so small that even small flows need many commits
 		w.rules.Limits = ops.Limits{Edges: 1 + w.rng.IntN(3), Errands: 1 + w.rng.IntN(2), ErrandEdges: 1 + w.rng.IntN(3), Members: 1 + w.rng.IntN(3)}
 	}
@@ -63,6 +64,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		w.rules.Retention = 5 * time.Second
 	}
 	w.start()
+	w.makeLimits()
 	return w
 }
 
@@ -119,6 +121,7 @@ func (w *world) audit() *store.Dump {
 	if found := storetest.Violations(d); len(found) > 0 {
 		w.broken("%s", found)
 	}
+	w.keepsLimits(d)
 	return d
 }
 

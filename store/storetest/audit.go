@@ -11,7 +11,8 @@ import (
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
-// Audit checks every invariant of chapter 10, section 7, of the flows of chapter 20 and of the suspensions of chapter 40, that a
+// Audit checks every invariant of chapter 10, section 7, of the flows of chapter 20, of the suspensions of chapter 40 and of the
+// budgets and quotas of chapter 60, that a
 // store at rest can show, over everything in it, and fails
 // t with each violation. Run it after each test that worked through the engine; executions written by hand have no
 // history, and it complains of them.
@@ -50,6 +51,7 @@ func Violations(d *store.Dump) []string {
 	a.edges(d)
 	a.waits(d)
 	a.streams(d)
+	a.limits(d)
 	return append(a.found, indexViolations(d)...)
 }
 

@@ -81,6 +81,10 @@ func executionOf(rec record.Keyed) (id ff.ExecutionID, ok bool) {
 		return rec.ExecutionID, true
 	case *record.Summary:
 		return rec.ExecutionID, true
+	case *record.Ledger:
+		return rec.ExecutionID, true
+	case *record.Parking:
+		return rec.ExecutionID, true
 	default:
 		return id, false
 	}

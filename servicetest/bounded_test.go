@@ -1,0 +1,68 @@
+package servicetest
+
+import (
+	"path/filepath"
+	"testing"
+
+	driver "zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/sqlite"
+)
+
+// TestBounded_Memory: what has ended and is kept no longer is gone, from every family.
+func TestBounded_Memory(t *testing.T) {
+	runBounded(t, inMemory(1), bounded{
+		count: dumped,
+		kept:  map[string]int{"lane": 1, "Routes": 1, "secret": 1, "budget": 1, "quota": 1, "limit_scope": 2},
+		brief: []string{"errand", "cancel_backlog", "cancel_backlog_member"},
+	})
+}
+
+// TestBounded_SQLite asks the file which tables it has.
+func TestBounded_SQLite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	h := Harness{Open: func(t testing.TB, clock store.Clock) store.Store {
+		t.Helper()
+		st, err := sqlite.Open(t.Context(), path, &sqlite.Config{Clock: clock, Synchronous: sqlite.Normal})
+		return closedByCleanup(t, st, err)
+	}}
+	runBounded(t, h, bounded{
+		count: func(t *testing.T, _ *store.Dump) map[string]int { return tablesOf(t, path) },
+		kept: map[string]int{
+			"ff_schema": 100, "ff_lane_registry": 1, "ff_route": 1, "ff_waitpoint_hmac": 1, "ff_budget_policy": 1, "ff_quota_policy": 1, "ff_limit_scope": 2,
+		},
+		brief: []string{"ff_errand", "ff_cancel_backlog", "ff_cancel_backlog_member"},
+	})
+}
+
+// tablesOf counts the rows of every table of a file.
+func tablesOf(t *testing.T, path string) map[string]int {
+	t.Helper()
+	db, err := driver.OpenConn(path, driver.OpenReadOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	counts := make(map[string]int)
+	each := func(query string, row func(*driver.Stmt)) {
+		err := sqlitex.ExecuteTransient(db, query, &sqlitex.ExecOptions{ResultFunc: func(s *driver.Stmt) error {
+			row(s)
+			return nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var names []string
+	each("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'", func(s *driver.Stmt) { names = append(names, s.ColumnText(0)) })
+	for _, name := range names {
+		each(`SELECT count(*) FROM "`+name+`"`, func(s *driver.Stmt) { counts[name] = s.ColumnInt(0) })
+	}
+	return counts
+}
