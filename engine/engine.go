@@ -16,6 +16,7 @@ import (
 	"github.com/flowfabric/flowfabric/internal/loop"
 	"github.com/flowfabric/flowfabric/internal/ops"
 	"github.com/flowfabric/flowfabric/internal/sched"
+	"github.com/flowfabric/flowfabric/internal/tail"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/record"
 )
@@ -47,6 +48,9 @@ type Config struct {
 	// SignalRate is how many signals a second this engine takes for one waitpoint in the long run, twenty seconds' worth at
 	// once: 1 to 1,000,000, default 100. More fail with [flowfabric.ErrResourceExhausted]. Approvals are not bounded.
 	SignalRate int
+	// StreamReads is how many reads of streams this engine has under way at once: 1 to 100,000, default 1,000. What is more
+	// fails with [flowfabric.ErrResourceExhausted]. Viewers that wait do not count: there may be 10,000 of them.
+	StreamReads int
 	// Logger gets life-cycle and recovery messages. Default: none.
 	Logger *slog.Logger
 	// Clock paces the loops; tests own it. Default: the machine's. The time of leases and delays is the store's.
@@ -60,6 +64,7 @@ func (c *Config) setDefaults() {
 	c.Retention = cmp.Or(c.Retention, flowfabric.DefaultRetention)
 	c.EventRetention = cmp.Or(c.EventRetention, 7*24*time.Hour)
 	c.EventLimit = cmp.Or(c.EventLimit, 10_000_000)
+	c.StreamReads = cmp.Or(c.StreamReads, 1000)
 	c.SignalRate = cmp.Or(c.SignalRate, 100)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -91,6 +96,9 @@ func (c *Config) validate() error {
 	if c.EventLimit < 1000 || c.EventLimit > 1e12 {
 		return bad("EventLimit", fmt.Sprintf("is %d; it must be between 1000 and 10^12", c.EventLimit))
 	}
+	if c.StreamReads < 1 || c.StreamReads > 100_000 {
+		return bad("StreamReads", fmt.Sprintf("is %d; it must be between 1 and 100000", c.StreamReads))
+	}
 	const longest = time.Duration(flowfabric.MaxSpanMS) * time.Millisecond
 	if c.Retention < time.Second || c.Retention > longest {
 		return bad("Retention", fmt.Sprintf("is %s; it must be between 1s and %s", c.Retention, longest))
@@ -118,6 +126,7 @@ type Engine struct {
 	signals  *signalRate
 	scopes   *scopes
 	events   *eventWatch
+	tails    *tail.Hub
 	// reclaimDead is Config.ReclaimDeadWorkers.
 	reclaimDead bool
 	group       *loop.Group
@@ -146,6 +155,7 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 	e.intake = newIntake(st, e.rules, cfg.Clock)
 	e.scopes = newScopes(st, cfg.Clock)
 	e.events = newEventWatch(st, cfg.Clock)
+	e.tails = tail.New(streamReader{st, e.rules}, cfg.Clock, e.group, cfg.StreamReads)
 	e.signals = newSignalRate(cfg.Clock, cfg.SignalRate)
 	e.keys = newKeyring(st, cfg.Clock, e.rules, e.do)
 	wakes, err := e.watch(ctx, &cfg)
@@ -197,7 +207,10 @@ func (e *Engine) watch(ctx context.Context, cfg *Config) (<-chan store.Wake, err
 // Close stops the loops, answers calls that wait, commits what was called before and stops. ctx bounds the wait for the
 // last commits. Calls after it fail with [flowfabric.ErrUnavailable]. The store stays open. Closing again does nothing.
 func (e *Engine) Close(ctx context.Context) error {
-	e.close.Do(func() { close(e.closing) })
+	e.close.Do(func() {
+		close(e.closing)
+		e.tails.Close()
+	})
 	stopped := make(chan struct{})
 	go func() {
 		e.group.Close() // may wait for a commit, so the two close side by side
@@ -237,6 +250,7 @@ func (e *Engine) committed(u *store.Unit) {
 		if rec.State.Finished() {
 			e.finished.note(rec.ID)
 		}
+		e.tails.Committed(rec)
 	}
 	if u.DueAt != 0 {
 		e.due.Hint(u.DueAt)

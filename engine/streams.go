@@ -2,21 +2,28 @@ package engine
 
 import (
 	"context"
-	"time"
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/commit"
+	"github.com/flowfabric/flowfabric/internal/ops"
+	"github.com/flowfabric/flowfabric/internal/tail"
+	"github.com/flowfabric/flowfabric/store"
+	"github.com/flowfabric/flowfabric/store/record"
 )
 
 // AppendFrames implements [flowfabric.Streams].
 func (e *Engine) AppendFrames(ctx context.Context, cmd flowfabric.AppendFrames) (flowfabric.Appended, error) {
 	var res flowfabric.Appended
-	op, err := e.rules.AppendFrames(cmd, &res)
+	var added ops.AppendedFrames
+	op, err := e.rules.AppendFrames(cmd, &res, &added)
 	if err != nil {
 		return res, err
 	}
 	if err := e.doHeld(ctx, cmd.ExecutionID, op); err != nil {
 		return flowfabric.Appended{}, err
+	}
+	if len(added.Frames) > 0 && e.tails.Watches(added.Stream) {
+		e.tails.Appended(added.Stream, added.Before, added.Last, ops.Told(added.Frames))
 	}
 	return res, nil
 }
@@ -26,8 +33,12 @@ func (e *Engine) ReadStream(ctx context.Context, q flowfabric.ReadStream) (flowf
 	if err := e.open("read stream"); err != nil {
 		return flowfabric.StreamPage{}, err
 	}
-	page, err := e.rules.ReadStream(ctx, e.st, q)
-	return page, commit.Coded(err)
+	var page flowfabric.StreamPage
+	err := e.tails.Read(func() (err error) {
+		page, err = e.rules.ReadStream(ctx, e.st, q)
+		return err
+	})
+	return page, called("read stream", err)
 }
 
 // DescribeStream implements [flowfabric.Streams].
@@ -48,38 +59,30 @@ func (e *Engine) ReadSummary(ctx context.Context, id flowfabric.ExecutionID, att
 	return s, commit.Coded(err)
 }
 
-// tailPoll is how often a tail that waits looks again.
-const tailPoll = 100 * time.Millisecond
-
 // TailStream implements [flowfabric.Streams].
 func (e *Engine) TailStream(ctx context.Context, q flowfabric.TailStream) (flowfabric.StreamPage, error) {
-	const op = "tail stream"
-	deadline := e.clock.Now().Add(q.Wait)
-	for {
-		if err := e.open(op); err != nil {
-			return flowfabric.StreamPage{}, err
-		}
-		page, err := e.rules.TailStream(ctx, e.st, q)
-		left := deadline.Sub(e.clock.Now())
-		if err != nil || len(page.Frames) > 0 || page.ClosedAt != 0 || left <= 0 {
-			return page, commit.Coded(err)
-		}
-		if err := e.awaitFrames(ctx, op, min(tailPoll, left)); err != nil {
-			return flowfabric.StreamPage{}, err
-		}
+	if err := e.open("tail stream"); err != nil {
+		return flowfabric.StreamPage{}, err
 	}
+	if err := e.rules.CheckTail(q); err != nil {
+		return flowfabric.StreamPage{}, err
+	}
+	page, err := e.tails.Tail(ctx, q)
+	return page, called("tail stream", err)
 }
 
-// awaitFrames returns when it is worth a look whether a stream has more frames, or is closed, after a pause at the latest.
-func (e *Engine) awaitFrames(ctx context.Context, op string, pause time.Duration) error {
-	t := e.clock.NewTimer(pause)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return &flowfabric.Error{Code: flowfabric.CodeTimeout, Op: op, Err: context.Cause(ctx)}
-	case <-e.closing:
-		return closed(op)
-	}
+// streamReader reads streams for the hub of viewers.
+type streamReader struct {
+	st    store.Store
+	rules ops.Rules
+}
+
+// ReadTail implements [tail.Reader].
+func (r streamReader) ReadTail(ctx context.Context, q flowfabric.TailStream) (flowfabric.StreamPage, flowfabric.FrameID, error) {
+	return r.rules.TailStream(ctx, r.st, q)
+}
+
+// LookAt implements [tail.Reader].
+func (r streamReader) LookAt(ctx context.Context, keys []record.StreamKey) ([]tail.State, error) {
+	return r.rules.LookAtStreams(ctx, r.st, keys)
 }

@@ -99,6 +99,8 @@ func (d *day) configure() {
 	d.budget = d.env.budget(ff.CreateBudget{Hard: ff.Amounts{"t": 1000}, ResetInterval: time.Hour, Scope: ff.Scope{Type: ff.ScopeTag, ID: "a.b=c"}})
 	d.quota = d.env.quota(ff.CreateQuota{MaxConcurrent: 1, Rate: 100, Window: time.Minute})
 	d.setLane(ff.UpdateLane{Lane: d.lane, MaxConcurrency: new(50)})
+	_, err := d.svc.AckEvents(d.Context(), ff.AckEvents{Name: "reader", Family: ff.EventsCompletion, Cursor: d.nowCursor(ff.EventsCompletion)})
+	d.ok(err)
 }
 
 // look notes which tables are in use.

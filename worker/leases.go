@@ -218,11 +218,11 @@ func (l *leases) gone(t *Task) bool {
 func (le *lease) lose(now time.Time, cause error) {
 	le.lost, le.stoppedAt = cause, now
 	le.reportAt = earlier(le.reportAt, now.Add(stopGrace))
+	if le.stopOutput != nil { // first: a handler that sees its context end can write no more
+		le.stopOutput(cause)
+	}
 	if le.stop != nil {
 		le.stop(cause)
-	}
-	if le.stopOutput != nil {
-		le.stopOutput(cause)
 	}
 }
 

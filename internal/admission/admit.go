@@ -120,7 +120,10 @@ func (b *Books) need(e *record.Execution, u record.BudgetUse) ff.Amounts {
 	if len(u.Estimate) == 0 {
 		return nil
 	}
-	spent := b.spent(e, u.ID)
+	var spent ff.Amounts
+	if e.Epoch > 0 { // else it has never begun: see [Keys]
+		spent = b.spent(e, u.ID)
+	}
 	need := make(ff.Amounts, len(u.Estimate))
 	for d, n := range u.Estimate {
 		if left := n - spent[d]; left > 0 {
@@ -130,11 +133,8 @@ func (b *Books) need(e *record.Execution, u record.BudgetUse) ff.Amounts {
 	return need
 }
 
-// spent is what an execution has consumed since the last reset, and since it first began: see [Keys].
+// spent is what an execution has consumed since the last reset.
 func (b *Books) spent(e *record.Execution, id ff.BudgetID) ff.Amounts {
-	if e.Epoch == 0 {
-		return nil
-	}
 	def, l := b.Budget(id), b.ledger(e, id)
 	if l == nil || def == nil || l.Period != def.Period {
 		return nil

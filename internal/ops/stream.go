@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -9,13 +10,21 @@ import (
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/lifecycle"
 	"github.com/flowfabric/flowfabric/internal/stream"
+	"github.com/flowfabric/flowfabric/internal/tail"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
-// AppendFrames appends to a stream; out gets what it came to. The unit writes the stream's record and guards the execution,
-// whose own row is not written.
-func (r Rules) AppendFrames(cmd ff.AppendFrames, out *ff.Appended) (*Op, error) {
+// AppendedFrames are the frames an append has added to a stream, behind the one that was the last before.
+type AppendedFrames struct {
+	Stream       record.StreamKey
+	Before, Last ff.FrameID
+	Frames       []record.Frame
+}
+
+// AppendFrames appends to a stream; out gets what it came to, and added what was added. The unit writes the stream's record
+// and guards the execution, whose own row is not written.
+func (r Rules) AppendFrames(cmd ff.AppendFrames, out *ff.Appended, added *AppendedFrames) (*Op, error) {
 	const name = "append frames"
 	if err := r.checkID(cmd.ExecutionID); err != nil {
 		return nil, named(name, err)
@@ -33,12 +42,17 @@ func (r Rules) AppendFrames(cmd ff.AppendFrames, out *ff.Appended) (*Op, error) 
 		if needsSummary {
 			sum = store.Get[*record.Summary](tx, summary)
 		}
-		ch, err := stream.Append(e, store.Get[*record.Stream](tx, key), sum, &cmd, tx.Now())
+		meta := store.Get[*record.Stream](tx, key)
+		ch, err := stream.Append(e, meta, sum, &cmd, tx.Now())
 		if err != nil {
 			return lifecycle.Change{}, err
 		}
-		*out = ch.Result
+		*out, *added = ch.Result, AppendedFrames{Stream: key}
 		if ch.Stream != nil {
+			added.Last, added.Frames = ch.Stream.Last, ch.Frames
+			if meta != nil {
+				added.Before = meta.Last
+			}
 			tx.GuardExecution(e.ID)
 			putStream(tx, &ch)
 		}
@@ -87,29 +101,75 @@ func (r Rules) ReadStream(ctx context.Context, st store.Store, q ff.ReadStream) 
 	return page, named("read stream", err)
 }
 
-// TailStream reads behind a place. It does not wait.
-func (r Rules) TailStream(ctx context.Context, st store.Store, q ff.TailStream) (ff.StreamPage, error) {
+// CheckTail validates a question for what is behind a place.
+func (r Rules) CheckTail(q ff.TailStream) error {
 	const name = "tail stream"
 	if err := checkSpan("wait", q.Wait, 0, ff.MaxTailWait); err != nil {
-		return ff.StreamPage{}, named(name, err)
+		return named(name, err)
 	}
-	page, err := r.readStream(ctx, st, ff.ReadStream{
-		ExecutionID: q.ExecutionID, AttemptIndex: q.AttemptIndex, From: stored(q.After).Next(), Limit: q.Limit, Visibility: q.Visibility,
-	})
-	return page, named(name, err)
+	_, err := r.framesQuery(framesBehind(&q))
+	return named(name, err)
 }
 
-func (r Rules) readStream(ctx context.Context, st store.Store, q ff.ReadStream) (page ff.StreamPage, err error) {
-	fq, err := r.framesQuery(&q)
+func framesBehind(q *ff.TailStream) *ff.ReadStream {
+	return &ff.ReadStream{
+		ExecutionID: q.ExecutionID, AttemptIndex: q.AttemptIndex, From: stored(q.After).Next(), Limit: q.Limit, Visibility: q.Visibility,
+	}
+}
+
+// TailStream reads behind a place, and tells the last frame of the stream as of the same instant. It does not wait.
+func (r Rules) TailStream(ctx context.Context, st store.Store, q ff.TailStream) (ff.StreamPage, ff.FrameID, error) {
+	page, tx, err := r.readStreamWith(ctx, st, framesBehind(&q), record.StreamKey{ExecutionID: q.ExecutionID, AttemptIndex: q.AttemptIndex})
 	if err != nil {
-		return page, err
+		return page, ff.FrameID{}, named("tail stream", err)
+	}
+	return page, lastOf(tx, q.ExecutionID, q.AttemptIndex), nil
+}
+
+func lastOf(tx *store.Tx, id ff.ExecutionID, attempt int) ff.FrameID {
+	if s := store.Get[*record.Stream](tx, record.StreamKey{ExecutionID: id, AttemptIndex: attempt}); s != nil {
+		return s.Last
+	}
+	return ff.FrameID{}
+}
+
+// LookAtStreams tells how streams stand, in the order of keys.
+func (r Rules) LookAtStreams(ctx context.Context, st store.Store, keys []record.StreamKey) ([]tail.State, error) {
+	var reads store.Reads
+	for _, key := range keys {
+		reads.Executions = append(reads.Executions, key.ExecutionID)
+		reads.Attempts = append(reads.Attempts, attemptOf(key))
+		reads.Records = append(reads.Records, key)
+	}
+	tx, err := st.View(ctx, reads)
+	if err != nil {
+		return nil, err
+	}
+	states := make([]tail.State, len(keys))
+	for i, key := range keys {
+		at, _ := closedOf(tx, attemptOf(key))
+		states[i] = tail.State{Last: lastOf(tx, key.ExecutionID, key.AttemptIndex), Closed: at != 0}
+	}
+	return states, nil
+}
+
+func (r Rules) readStream(ctx context.Context, st store.Store, q ff.ReadStream) (ff.StreamPage, error) {
+	page, _, err := r.readStreamWith(ctx, st, &q)
+	return page, err
+}
+
+// readStreamWith reads frames and closure, and other records, as of one instant.
+func (r Rules) readStreamWith(ctx context.Context, st store.Store, q *ff.ReadStream, also ...record.Key) (page ff.StreamPage, tx *store.Tx, err error) {
+	fq, err := r.framesQuery(q)
+	if err != nil {
+		return page, nil, err
 	}
 	att := attemptOf(fq.Stream)
-	tx, err := st.View(ctx, store.Reads{
-		Executions: []ff.ExecutionID{q.ExecutionID}, Attempts: []record.AttemptKey{att}, Frames: []store.FramesQuery{fq},
+	tx, err = st.View(ctx, store.Reads{
+		Executions: []ff.ExecutionID{q.ExecutionID}, Attempts: []record.AttemptKey{att}, Frames: []store.FramesQuery{fq}, Records: also,
 	})
 	if err != nil {
-		return page, err
+		return page, nil, err
 	}
 	size := 0
 	for _, f := range tx.Frames(0) {
@@ -118,7 +178,7 @@ func (r Rules) readStream(ctx context.Context, st store.Store, q ff.ReadStream) 
 	}
 	page.More = len(page.Frames) == fq.Limit || size >= fq.Bytes
 	page.ClosedAt, page.ClosedReason = closedOf(tx, att)
-	return page, nil
+	return page, tx, nil
 }
 
 func attemptOf(s record.StreamKey) record.AttemptKey {
@@ -171,6 +231,16 @@ func (r Rules) streamKey(id ff.ExecutionID, attempt int) (record.StreamKey, erro
 		return record.StreamKey{}, invalid("attempt_index", "must be between 0 and 2,147,483,647")
 	}
 	return record.StreamKey{ExecutionID: id, AttemptIndex: attempt}, nil
+}
+
+// Told are frames as readers see them.
+func Told(list []record.Frame) []ff.StreamFrame {
+	told := make([]ff.StreamFrame, len(list))
+	for i := range list {
+		told[i] = frameOf(&list[i])
+		told[i].Payload = bytes.Clone(list[i].Payload) // the caller's
+	}
+	return told
 }
 
 func frameOf(f *record.Frame) ff.StreamFrame {

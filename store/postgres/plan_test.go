@@ -139,12 +139,12 @@ func leading(t *testing.T, c *pgx.Conn) map[string]string {
 var indexScan = regexp.MustCompile(`Index (?:Only )?Scan (?:Backward )?using (\w+) on`)
 
 // problems names what a plan must not have. An index may be read from its front as far as a limit goes; else its first
-// column must be compared, and executions be found by their id.
+// column must be compared, and executions be found by their id. A sequence is a table of one row.
 func problems(plan []string, leading map[string]string) []string {
 	var found []string
 	for i, line := range plan {
 		for _, bad := range []string{"Seq Scan", "Hash", "Merge Join", "Bitmap", "Materialize"} {
-			if strings.Contains(line, bad) && !strings.Contains(line, "Function Scan") {
+			if strings.Contains(line, bad) && !strings.Contains(line, "Function Scan") && !strings.HasSuffix(line, "Seq Scan on ff_event_place") {
 				found = append(found, bad)
 			}
 		}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"strings"
 
 	driver "zombiezen.com/go/sqlite"
 
@@ -33,16 +34,17 @@ func events(db *driver.Conn, q *store.EventQuery) (store.EventPage, error) {
 	if err := prepareAll(db, []toPrepare{{&last, sqlLastPlace}, {&to, sqlScanTo}, {&gone, sqlGoneEvents}, {&found, sqlEvents}}); err != nil {
 		return page, err
 	}
-	families := ","
+	var families strings.Builder
+	families.WriteByte(',')
 	for _, f := range q.Families {
-		families += string(f) + ","
+		families.WriteString(string(f) + ",")
 	}
 	n, err := last.number()
 	if err != nil {
 		return page, err
 	}
 	page.Last = uint64(n)
-	gone.Text(families)
+	gone.Text(families.String())
 	if n, err = gone.number(); err != nil {
 		return page, err
 	}
@@ -61,7 +63,7 @@ func events(db *driver.Conn, q *store.EventQuery) (store.EventPage, error) {
 	}
 	found.Int(int64(q.After))
 	found.Int(int64(page.Next))
-	found.Text(families)
+	found.Text(families.String())
 	found.Int(int64(q.Limit))
 	list, err := all(found, &sqlstore.LoggedEvents)
 	if err != nil {
