@@ -84,5 +84,10 @@ func (r streamReader) ReadTail(ctx context.Context, q flowfabric.TailStream) (fl
 
 // LookAt implements [tail.Reader].
 func (r streamReader) LookAt(ctx context.Context, keys []record.StreamKey) ([]tail.State, error) {
-	return r.rules.LookAtStreams(ctx, r.st, keys)
+	found, err := r.rules.LookAtStreams(ctx, r.st, keys)
+	states := make([]tail.State, len(found))
+	for i, s := range found {
+		states[i] = tail.State(s)
+	}
+	return states, err
 }

@@ -10,7 +10,6 @@ import (
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/lifecycle"
 	"github.com/flowfabric/flowfabric/internal/stream"
-	"github.com/flowfabric/flowfabric/internal/tail"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/record"
 )
@@ -133,8 +132,14 @@ func lastOf(tx *store.Tx, id ff.ExecutionID, attempt int) ff.FrameID {
 	return ff.FrameID{}
 }
 
+// StreamState is how a stream stands: its last frame, and whether it is closed.
+type StreamState struct {
+	Last   ff.FrameID
+	Closed bool
+}
+
 // LookAtStreams tells how streams stand, in the order of keys.
-func (r Rules) LookAtStreams(ctx context.Context, st store.Store, keys []record.StreamKey) ([]tail.State, error) {
+func (r Rules) LookAtStreams(ctx context.Context, st store.Store, keys []record.StreamKey) ([]StreamState, error) {
 	var reads store.Reads
 	for _, key := range keys {
 		reads.Executions = append(reads.Executions, key.ExecutionID)
@@ -145,10 +150,10 @@ func (r Rules) LookAtStreams(ctx context.Context, st store.Store, keys []record.
 	if err != nil {
 		return nil, err
 	}
-	states := make([]tail.State, len(keys))
+	states := make([]StreamState, len(keys))
 	for i, key := range keys {
 		at, _ := closedOf(tx, attemptOf(key))
-		states[i] = tail.State{Last: lastOf(tx, key.ExecutionID, key.AttemptIndex), Closed: at != 0}
+		states[i] = StreamState{Last: lastOf(tx, key.ExecutionID, key.AttemptIndex), Closed: at != 0}
 	}
 	return states, nil
 }

@@ -202,6 +202,9 @@ func TestHub_EveryViewerSeesEverythingOnce(t *testing.T) {
 	})
 }
 
+// sleep waits on the clock of the bubble.
+func sleep(d time.Duration) { <-clock.Real().NewTimer(d).C }
+
 // play has steps happen, ends all streams and compares what the viewers saw with what is kept.
 func play(steps []step) error {
 	b := newBed(1000)
@@ -225,9 +228,10 @@ func play(steps []step) error {
 		case "tell", "others", "late":
 			before, last, frames := b.shelf.put(key, s.Mode, s.N)
 			tell := func() { b.Appended(key, before, last, frames) }
-			if s.Do == "tell" {
+			switch s.Do {
+			case "tell":
 				tell()
-			} else if s.Do == "late" {
+			case "late":
 				late = append(late, tell)
 			}
 		case "heard":
@@ -239,7 +243,7 @@ func play(steps []step) error {
 		case "settle":
 			synctest.Wait()
 		case "sleep":
-			time.Sleep(time.Duration(s.N) * 333 * time.Millisecond)
+			sleep(time.Duration(s.N) * 333 * time.Millisecond)
 		}
 	}
 	for i, key := range keys {
@@ -257,7 +261,7 @@ func play(steps []step) error {
 			}
 		}
 		if v.err != nil || !slices.Equal(v.seen, want) {
-			return fmt.Errorf("viewer %d saw %v, %v; want %v", i, v.seen, v.err, want)
+			return fmt.Errorf("viewer %d saw %v, want %v: %w", i, v.seen, want, v.err)
 		}
 	}
 	return nil
@@ -282,7 +286,7 @@ func TestHub_ManyViewersCostOneRead(t *testing.T) {
 		for range 200 {
 			b.append(key, 1)
 			synctest.Wait()
-			time.Sleep(10 * time.Millisecond)
+			sleep(10 * time.Millisecond)
 		}
 		if after, looks := b.shelf.count(); after != before || looks != 0 {
 			t.Errorf("200 appends of this process made %d reads and %d looks, want none", after-before, looks)
@@ -309,7 +313,7 @@ func TestHub_FramesOfOthersAreReadOnceForAll(t *testing.T) {
 		synctest.Wait()
 		before, _ := b.shelf.count()
 		b.shelf.put(key, flowfabric.FrameDurable, 5)
-		time.Sleep(510 * time.Millisecond)
+		sleep(510 * time.Millisecond)
 		synctest.Wait()
 		if reads, looks := b.shelf.count(); reads-before > 2 || looks == 0 || looks > 2 {
 			t.Errorf("%d reads and %d looks for 1,000 viewers", reads-before, looks)
@@ -325,25 +329,29 @@ func TestHub_AWaitEndsInTime(t *testing.T) { // J7
 		defer b.stop()
 		key := keyOf(1, 0)
 		q := flowfabric.TailStream{ExecutionID: key.ExecutionID, Wait: 1500 * time.Millisecond}
-		start := time.Now()
+		start := clock.Real().Now()
 		page, err := b.Tail(t.Context(), q)
-		if took := time.Since(start); err != nil || len(page.Frames) != 0 || page.ClosedAt != 0 || took != 1500*time.Millisecond {
+		if took := clock.Real().Now().Sub(start); err != nil || len(page.Frames) != 0 || page.ClosedAt != 0 || took != 1500*time.Millisecond {
 			t.Errorf("got %v, %v after %s; want nothing after 1.5s", page, err, took)
 		}
 		q.Wait = flowfabric.MaxTailWait
-		start = time.Now()
-		time.AfterFunc(time.Second, func() { b.append(key, 1) })
-		if page, err := b.Tail(t.Context(), q); err != nil || len(page.Frames) != 1 || time.Since(start) != time.Second {
-			t.Errorf("got %v, %v after %s; want a frame after 1s", page, err, time.Since(start))
+		start = clock.Real().Now()
+		go func() {
+			sleep(time.Second)
+			b.append(key, 1)
+		}()
+		if page, err := b.Tail(t.Context(), q); err != nil || len(page.Frames) != 1 || clock.Real().Now().Sub(start) != time.Second {
+			t.Errorf("got %v, %v after %s; want a frame after 1s", page, err, clock.Real().Now().Sub(start))
 		}
 		q.After = flowfabric.FrameID{MS: 1, Seq: 1}
-		start = time.Now()
-		time.AfterFunc(time.Second, func() {
+		start = clock.Real().Now()
+		go func() {
+			sleep(time.Second)
 			b.shelf.close(key)
 			b.Committed(finished(key))
-		})
-		if page, err := b.Tail(t.Context(), q); err != nil || page.ClosedAt != 1 || time.Since(start) != time.Second {
-			t.Errorf("got %v, %v after %s; want the end after 1s", page, err, time.Since(start))
+		}()
+		if page, err := b.Tail(t.Context(), q); err != nil || page.ClosedAt != 1 || clock.Real().Now().Sub(start) != time.Second {
+			t.Errorf("got %v, %v after %s; want the end after 1s", page, err, clock.Real().Now().Sub(start))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -410,12 +418,12 @@ func TestHub_KeepsNothingOfWhatNobodyWatches(t *testing.T) { // FIX-E22
 		if !b.Watches(key) {
 			t.Error("a stream is dropped at once: its viewer calls again in a moment")
 		}
-		time.Sleep(7 * time.Second)
+		sleep(7 * time.Second)
 		if b.Watches(key) {
 			t.Error("a stream is watched 7 seconds after its last viewer has gone")
 		}
 		_, looks := b.shelf.count()
-		time.Sleep(time.Minute)
+		sleep(time.Minute)
 		if _, now := b.shelf.count(); now != looks {
 			t.Errorf("%d looks while nobody watches", now-looks)
 		}
