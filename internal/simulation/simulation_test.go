@@ -169,7 +169,10 @@ func (w *world) complete(id ff.ExecutionID) {
 func (w *world) giveUp(id ff.ExecutionID) {
 	e := w.member(id)
 	hopeless := slices.ContainsFunc(w.edges, func(edge ff.StageEdge) bool { return edge.Downstream == id && w.refused[edge.EdgeID] })
-	if e.State.Eligibility != ff.BlockedByDependencies || e.State.AttemptState != ff.PendingReplayAttempt && !hopeless {
+	switch {
+	case e.State.Eligibility == ff.BlockedByDependencies && (e.State.AttemptState == ff.PendingReplayAttempt || hopeless):
+	case e.AwaitsUpstream && w.reopened(id): // it was cancelled as such a replay, replayed again, and given one more upstream
+	default:
 		return
 	}
 	var res ff.CancelResult
@@ -180,6 +183,22 @@ func (w *world) giveUp(id ff.ExecutionID) {
 	if err != nil {
 		w.broken("give up %s: %v", id, err)
 	}
+}
+
+// reopened reports whether a member's edges were opened again, and one of them since waits for the replay of an upstream that
+// has ended.
+func (w *world) reopened(id ff.ExecutionID) bool {
+	records := w.dump().Records
+	round := 0
+	for _, rec := range records {
+		if g, ok := rec.(*record.Group); ok && g.Downstream == id {
+			round = g.Round
+		}
+	}
+	return slices.ContainsFunc(records, func(rec record.Keyed) bool {
+		e, ok := rec.(*record.Edge)
+		return ok && e.Downstream == id && e.Applied && e.Round < round && w.member(e.Upstream).State.Finished()
+	})
 }
 
 // owing reports whether something is still to be carried on.
