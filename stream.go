@@ -175,7 +175,7 @@ const (
 	StreamClosedSuccess           StreamClosed = "attempt_success"
 	StreamClosedFailure           StreamClosed = "attempt_failure"
 	StreamClosedCancelled         StreamClosed = "attempt_cancelled"
-	StreamClosedLeaseExpired      StreamClosed = "lease_expired" // reclaimed, once another attempt has begun
+	StreamClosedLeaseExpired      StreamClosed = "lease_expired" // until another attempt begins; then it is "reclaimed"
 	StreamClosedReclaimed         StreamClosed = "reclaimed"
 	StreamClosedExpired           StreamClosed = "expired"
 	StreamClosedSuspensionTimeout StreamClosed = "suspension_timeout"
