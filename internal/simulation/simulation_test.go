@@ -36,7 +36,7 @@ func TestSimulation(t *testing.T) {
 	if testing.Short() {
 		steps /= 20
 	}
-	done, worlds, faults, audits, admitted, parked := 0, 0, 0, 0, 0, 0
+	done, worlds, faults, audits, admitted, parked, appended, refused := 0, 0, 0, 0, 0, 0, 0, 0
 	for ; done < steps; worlds++ {
 		w := newWorld(t, rand.Uint64()|1)
 		w.run()
@@ -45,9 +45,15 @@ func TestSimulation(t *testing.T) {
 		audits += w.audits
 		admitted += len(w.limits.seen)
 		parked += len(w.limits.parked)
+		appended += w.streams.appended
+		refused += w.streams.refused
 	}
 	t.Logf("%d steps in %d worlds, with %d audits and %d lost commits and replies", done, worlds, audits, faults)
 	t.Logf("limits let run %d times, and kept back %d times", admitted, parked)
+	t.Logf("%d frames were sent, %d appends were not accepted", appended, refused)
+	if appended < done/20 || refused < done/100 {
+		t.Errorf("%d frames were sent, and %d appends not accepted: the simulation tests streams too little", appended, refused)
+	}
 	if admitted < done/500 || parked < done/500 {
 		t.Errorf("limits let run %d times and kept back %d times: the simulation tests them too little", admitted, parked)
 	}
@@ -129,7 +135,7 @@ func (w *world) forget() {
 			f, ok := rec.(*record.Flow)
 			return rec.Key().Family() == record.Lanes || limitsForgotten(rec) || ok && f.NodeCount == 0 && f.State == ff.FlowOpen
 		})
-		if len(d.Executions)+len(d.Attempts)+len(d.Records) == 0 {
+		if len(d.Executions)+len(d.Attempts)+len(d.Records)+len(d.Frames) == 0 {
 			return
 		}
 	}
