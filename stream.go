@@ -117,7 +117,7 @@ type AppendedFrame struct {
 	Duplicate      bool    `json:"duplicate,omitzero"`
 }
 
-// StreamFrame is a frame as it is read.
+// StreamFrame is a frame as it is read. Its payload is shared with other readers: it must not be changed.
 type StreamFrame struct {
 	ID             FrameID       `json:"id,omitzero"`
 	Kind           FrameKind     `json:"kind,omitzero"`
@@ -178,7 +178,7 @@ const (
 	StreamClosedSuccess           StreamClosed = "attempt_success"
 	StreamClosedFailure           StreamClosed = "attempt_failure"
 	StreamClosedCancelled         StreamClosed = "attempt_cancelled"
-	StreamClosedLeaseExpired      StreamClosed = "lease_expired" // reclaimed, once another attempt has begun
+	StreamClosedLeaseExpired      StreamClosed = "lease_expired" // until another attempt begins; then it is "reclaimed"
 	StreamClosedReclaimed         StreamClosed = "reclaimed"
 	StreamClosedExpired           StreamClosed = "expired"
 	StreamClosedSuspensionTimeout StreamClosed = "suspension_timeout"

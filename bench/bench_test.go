@@ -26,6 +26,10 @@ var small = map[bench.Scenario]bench.Options{
 	bench.Wide:       {Executions: 2, Bulk: 50},
 	bench.Signal:     {Executions: 3},
 	bench.Steps:      {Executions: 4, Bulk: 5, Workers: 2},
+	bench.Usage:      {Executions: 2000, Callers: 50},
+	bench.Limits:     {Executions: 1000, Workers: 100},
+	bench.Stream:     {Executions: 640, Callers: 4},
+	bench.Tails:      {Callers: 20, Duration: 200 * time.Millisecond},
 	bench.Routes:     {Executions: 200, Workers: 10, Duration: 50 * time.Millisecond},
 }
 

@@ -59,11 +59,17 @@ const (
 	Usage Scenario = "usage"
 	// Limits is Throughput without limits, and with a quota and a budget on every execution; the ratio of the two.
 	Limits Scenario = "limits"
+	// Stream: Callers writers append Executions frames in all, Bulk in a call, to a stream each; the percentiles are of the way
+	// of a frame to who follows one of the streams.
+	Stream Scenario = "stream"
+	// Tails: one writer, 100 frames a second for Duration, and Callers who follow it; what these cost the database, and the
+	// percentiles of the way of a frame to each of them.
+	Tails Scenario = "tails"
 )
 
 // Scenarios lists all scenarios.
 func Scenarios() []Scenario {
-	return []Scenario{Submit, Throughput, Latency, Backlog, Idle, Heartbeat, Steady, Cold, Lifecycle, Routes, Chain, Fanout, Quorum, Cancel, Wide, Signal, Steps, Usage, Limits}
+	return []Scenario{Submit, Throughput, Latency, Backlog, Idle, Heartbeat, Steady, Cold, Lifecycle, Routes, Chain, Fanout, Quorum, Cancel, Wide, Signal, Steps, Usage, Limits, Stream, Tails}
 }
 
 // SmallBacklog is how many executions wait in the first half of [Backlog].
@@ -75,11 +81,11 @@ type Options struct {
 	// server; for SQLite it makes the file, which must not exist, or one in the temporary folder if the path is empty.
 	Store    string
 	Scenario Scenario
-	// Executions is how many are measured: 1 to 10,000,000.
+	// Executions is how many are measured, of Stream how many frames: 1 to 10,000,000.
 	Executions int
 	// Workers is the number of slots of the worker, of workers for Idle and Routes, of leases for Heartbeat: 1 to 10,000.
 	Workers int
-	// Callers is how many submit at once: 1 to 10,000.
+	// Callers is how many submit at once, write streams, or follow one: 1 to 10,000.
 	Callers int
 	// Bulk is how many executions one call submits: 1 to [flowfabric.MaxSubmitMany]. 1 is Submit, more is SubmitMany.
 	Bulk int
@@ -87,7 +93,7 @@ type Options struct {
 	Backlog int
 	// PayloadBytes is the size of each payload: 2 to [flowfabric.MaxPayloadBytes].
 	PayloadBytes int
-	// Duration is how long Idle, Heartbeat, Steady and each measured mode of Routes last: 10 ms to 24 hours.
+	// Duration is how long Idle, Heartbeat, Steady, Tails and each measured mode of Routes last: 10 ms to 24 hours.
 	Duration time.Duration
 	// Repeat is how often the scenario is run, each time on a new database; the result has the medians. 1 to 100.
 	Repeat int
@@ -130,6 +136,10 @@ func defaults(s Scenario) Options {
 		d.Executions, d.Bulk, d.Workers = 20, 100, 1
 	case Usage:
 		d.Executions, d.Callers = 100_000, 1000
+	case Stream:
+		d.Executions, d.Callers, d.Bulk, d.PayloadBytes = 204_800, 64, 16, 200
+	case Tails:
+		d.Callers, d.Bulk, d.PayloadBytes = 1000, 1, 200
 	default:
 	}
 	return d
@@ -169,6 +179,9 @@ func (o Options) validate() error {
 		if f.got < f.least || f.got > f.most {
 			return fmt.Errorf("%w: %s is %d; it must be from %d to %d", ErrOptions, f.name, f.got, f.least, f.most)
 		}
+	}
+	if o.Scenario == Stream && o.Executions < o.Callers*o.Bulk {
+		return fmt.Errorf("%w: Executions is %d; Stream needs Callers × Bulk of them, %d, at least", ErrOptions, o.Executions, o.Callers*o.Bulk)
 	}
 	if o.Duration < 10*time.Millisecond || o.Duration > 24*time.Hour {
 		return fmt.Errorf("%w: Duration is %s; it must be from 10ms to 24h", ErrOptions, o.Duration)

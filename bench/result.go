@@ -49,7 +49,6 @@ type Result struct {
 
 	Routing []RoutingResult `json:"routing,omitempty"`
 
-	// StatementsPerS is what the database ran while workers were idle or kept leases, RenewalsPerS the leases renewed.
 	// Flows: how many nodes each has, and how many went from submission to end in a second.
 	Nodes     int     `json:"nodes,omitempty"`
 	FlowsPerS float64 `json:"flows_per_s,omitempty"`
@@ -62,6 +61,11 @@ type Result struct {
 	ReportsPerS float64 `json:"reports_per_s,omitempty"`
 	LimitsRatio float64 `json:"limits_ratio,omitempty"`
 
+	// Stream: frames appended in a second.
+	FramesPerS float64 `json:"frames_per_s,omitempty"`
+
+	// StatementsPerS is what the database ran while workers were idle or kept leases, and for those who followed a stream;
+	// RenewalsPerS the leases renewed.
 	StatementsPerS float64 `json:"statements_per_s,omitempty"`
 	RenewalsPerS   float64 `json:"renewals_per_s,omitempty"`
 
@@ -98,7 +102,7 @@ func (r *Result) figures() []*float64 {
 	return []*float64{
 		&r.FsyncUS, &r.RawCommitsPerS, &r.RoundTripUS, &r.SubmitPerS, &r.EndToEndPerS, &r.RatioToRaw,
 		&r.P50MS, &r.P95MS, &r.P99MS, &r.SmallBacklogPerS, &r.LargeBacklogPerS, &r.BacklogRatio, &r.BacklogCPURatio,
-		&r.FlowsPerS, &r.StepsPerS, &r.ReportsPerS, &r.LimitsRatio, &r.StatementsPerS, &r.RenewalsPerS, &r.CapacityPerS, &r.OfferedPerS,
+		&r.FlowsPerS, &r.StepsPerS, &r.ReportsPerS, &r.LimitsRatio, &r.FramesPerS, &r.StatementsPerS, &r.RenewalsPerS, &r.CapacityPerS, &r.OfferedPerS,
 		&r.RSSBytes, &r.RSSGrowth, &r.HeapBytes, &r.HeapGrowth, &r.TableBytes, &r.TableGrowth, &r.TrimmedPerS,
 		&r.DBCPUS, &r.ClientCPUS, &r.CPUUsPerExecution, &r.DurationS, &r.ForeignCPUShare, &r.StealShare,
 	}

@@ -126,6 +126,10 @@ func (r *run) scenario(ctx context.Context) error {
 				return r.usage(ctx, b)
 			case Limits:
 				return r.limits(ctx, b)
+			case Stream:
+				return r.stream(ctx, b)
+			case Tails:
+				return r.tails(ctx, b)
 			default:
 				return r.lifecycle(ctx, b)
 			}

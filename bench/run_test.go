@@ -57,9 +57,10 @@ func TestRun_ReportsWhatItMeasured(t *testing.T) {
 				"end_to_end_per_s": scenario == bench.Throughput || scenario == bench.Backlog || scenario == bench.Lifecycle || scenario == bench.Routes || scenario == bench.Steady || scenario == bench.Limits,
 				"routing":          scenario == bench.Routes,
 				"percentiles": scenario == bench.Submit || scenario == bench.Latency || scenario == bench.Cold || scenario == bench.Steady ||
-					slices.Contains([]bench.Scenario{bench.Chain, bench.Fanout, bench.Quorum, bench.Cancel, bench.Wide, bench.Signal, bench.Steps}, scenario),
+					slices.Contains([]bench.Scenario{bench.Chain, bench.Fanout, bench.Quorum, bench.Cancel, bench.Wide, bench.Signal, bench.Steps, bench.Stream, bench.Tails}, scenario),
 				"reports_per_s":  scenario == bench.Usage,
 				"limits_ratio":   scenario == bench.Limits,
+				"frames_per_s":   scenario == bench.Stream,
 				"flows_per_s":    scenario == bench.Chain || scenario == bench.Fanout,
 				"steps_per_s":    scenario == bench.Steps,
 				"ratio":          scenario == bench.Backlog,
@@ -71,7 +72,7 @@ func TestRun_ReportsWhatItMeasured(t *testing.T) {
 					"submit_per_s": res.SubmitPerS, "end_to_end_per_s": res.EndToEndPerS, "percentiles": res.P50MS, "ratio": res.BacklogRatio,
 					"routing": routedRightly(res), "capacity_per_s": res.CapacityPerS, "offered_per_s": res.OfferedPerS, "rss_bytes": res.RSSBytes,
 					"flows_per_s": res.FlowsPerS, "steps_per_s": res.StepsPerS,
-					"reports_per_s": res.ReportsPerS, "limits_ratio": res.LimitsRatio,
+					"reports_per_s": res.ReportsPerS, "limits_ratio": res.LimitsRatio, "frames_per_s": res.FramesPerS,
 				}[figure]
 				if (got > 0) != want {
 					t.Errorf("%s = %v; want it measured: %v", figure, got, want)

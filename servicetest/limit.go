@@ -16,6 +16,7 @@ var limitTests = []behaviour{
 	{"ALimitedKeyHoldsNobodyElseBack", testLimitedKeySkipped},
 	{"FIX_B2_EveryExitGivesTheSlotBack", testSlotComesBack},
 	{"ALeaseThatRanOutKeepsItsSlot", testExpiredKeepsSlot},
+	{"OneThatMustWaitForItsUpstreamsDoesNot", testLostBehindGivesSlot},
 	{"FIX_B14_EstimatesAreKeptFree", testReservation},
 	{"AReservationThatWasHandedOnIsDrawnOnce", testReservationReclaimed},
 	{"ABudgetAtItsLimitLetsNobodyRun", testBudgetFull},
@@ -274,6 +275,39 @@ func testExpiredKeepsSlot(e *env) {
 	e.complete(c)
 	e.complete(e.soonClaims(1)[0])
 	e.equal("at the end", e.active(q, "k"), 0)
+}
+
+// testLostBehindGivesSlot: a worker is lost that held the only slot, of an execution that was given an upstream meanwhile. The
+// upstream needs that slot, and the execution the upstream.
+func testLostBehindGivesSlot(e *env) {
+	if !e.limited() {
+		return
+	}
+	for what, lost := range map[string]func(g *graph){
+		"lost after":  func(g *graph) { g.depend("a", "b"); e.advance(2 * leaseTTL) },
+		"lost before": func(g *graph) { e.advance(2 * leaseTTL); g.depend("a", "b") },
+	} {
+		q := e.quota(ff.CreateQuota{MaxConcurrent: 1})
+		g := e.emptyFlow()
+		for _, name := range []string{"b", "a"} {
+			id := ff.NodeID(g.id, name, ff.DefaultPartitions())
+			e.submit(ff.Submit{ID: id, Policy: underQuota(q, "k")})
+			e.ok(errOf(e.svc.AddMember(e.Context(), ff.AddMember{FlowID: g.id, ExecutionID: id})))
+		}
+		g.start("b")
+		zombie := g.held["b"]
+		delete(g.held, "b")
+		lost(g)
+		e.eventually(what+": the slot is free", func() bool { return e.active(q, "k") == 0 })
+		e.refused(what+": a late result", e.svc.Complete(e.Context(), ff.Complete{ExecutionID: zombie.ExecutionID, Fence: zombie.Fence}), ff.CodeLeaseExpired)
+		g.end("success", "a")
+		g.start("b")
+		again := g.held["b"]
+		e.equal(what+": it is reclaimed", []any{again.AttemptType, again.Fence.AttemptIndex, again.Resumed}, []any{ff.AttemptReclaim, 1, false})
+		e.equal(what+": counted", e.describe(again.ExecutionID).ReclaimCount, 1)
+		g.end("success", "b")
+		e.equal(what+": the end", g.states("a", "b"), "a=completed b=completed")
+	}
 }
 
 func testReservation(e *env) {

@@ -55,6 +55,10 @@ Scenarios:
   wide        submit flows of --bulk nodes with two edges each
   signal      suspend, signal, claim again: percentiles of all three together
   steps       handlers of --bulk durable steps, one after the other, in --workers slots
+  usage       --callers report consumption on one budget
+  limits      throughput without limits, and with a quota and a budget on every execution
+  stream      --callers writers of streams, --bulk frames in a call, and one who follows
+  tails       one writer of 100 frames a second for --duration, --callers who follow: what these cost the database
 Several may be named with commas, or all.
 
 ` + exitCodes,
@@ -74,7 +78,7 @@ Several may be named with commas, or all.
 	flags.IntVar(&o.Bulk, "bulk", 0, "executions submitted in a call (default: submit 1, else 1000)")
 	flags.IntVar(&o.Backlog, "backlog", 0, "executions that wait behind (default 1000000)")
 	flags.IntVar(&o.PayloadBytes, "payload", 0, "size of a payload in bytes (default 64)")
-	flags.DurationVar(&o.Duration, "duration", 0, "how long idle, heartbeat, steady and routes last (default 10s; heartbeat: 30s; steady: 2m)")
+	flags.DurationVar(&o.Duration, "duration", 0, "how long idle, heartbeat, steady, tails and routes last (default 10s; heartbeat: 30s; steady: 2m)")
 	flags.IntVar(&o.Repeat, "repeat", 0, "run each scenario so often and print the medians (default 1)")
 	flags.BoolVar(&o.AllowUnsafe, "unsafe", false, "measure a server even if its commits are not durable")
 	flags.BoolVar(&o.Keep, "keep", false, "keep the database")

@@ -51,8 +51,12 @@ func Claim(e *record.Execution, g Grant, now ff.Timestamp) (Change, error) {
 	typ, reason := eventAcquired, ""
 	resumed := Resumes(e)
 	switch {
-	case e.State.Phase == ff.PhaseActive: // its worker lost it
-		ch.Attempt = endAttempt(e, lostAttempt(e.State.Ownership), now)
+	case Lost(e):
+		how := ff.LeaseExpiredReclaimable
+		if e.State.Ownership == ff.LeaseRevoked {
+			how = ff.LeaseRevoked
+		}
+		ch.Attempt = endAttempt(e, lostAttempt(how), now)
 		openAttempt(n, g.AttemptID, n.TotalAttempts, ff.AttemptReclaim, now)
 		n.ReclaimCount++
 		typ = eventReclaimed
@@ -87,7 +91,7 @@ func Claim(e *record.Execution, g Grant, now ff.Timestamp) (Change, error) {
 
 // Resumes reports whether a claim of e would continue an attempt that was paused or revoked.
 func Resumes(e *record.Execution) bool {
-	return e.State.Phase == ff.PhaseRunnable && e.State.AttemptState == ff.AttemptInterrupted
+	return e.State.Phase == ff.PhaseRunnable && e.State.AttemptState == ff.AttemptInterrupted && !Lost(e)
 }
 
 // openAttempt begins an attempt. What an earlier one reported of its progress is not true of this one.

@@ -15,6 +15,9 @@ func checkFence(e *record.Execution, f ff.Fence, source ff.Source, now ff.Timest
 		return err
 	}
 	if e.State.Phase != ff.PhaseActive {
+		if Lost(e) {
+			return &ff.Error{Code: ff.CodeLeaseExpired, Detail: "the lease ran out"}
+		}
 		if e.LeaseRevokeReason != "" && f.AttemptID == e.AttemptID && f.Epoch < e.Epoch {
 			return revoked(e)
 		}

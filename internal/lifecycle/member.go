@@ -54,6 +54,10 @@ func Await(e *record.Execution, now ff.Timestamp) (Change, error) {
 	if e.AwaitsUpstream || e.State.Finished() {
 		return Change{}, nil
 	}
+	if e.State.Phase == ff.PhaseActive && e.State.Ownership != ff.Leased {
+		n, err := loseBehind(e, now)
+		return Change{Execution: n}, err
+	}
 	n := *e
 	if e.State.Phase == ff.PhaseRunnable && e.State.Eligibility == ff.EligibleNow {
 		to, err := transition(e, OnAwait, now)
@@ -66,6 +70,31 @@ func Await(e *record.Execution, now ff.Timestamp) (Change, error) {
 	n.AwaitsUpstream, n.LastMutationAt = true, now
 	settle(&n, now)
 	return Change{Execution: &n}, nil
+}
+
+// lostBehind is the revoke reason of an execution that [loseBehind] has paused.
+const lostBehind = "lease expired, awaits upstreams"
+
+// loseBehind pauses an execution whose worker lost it and whose upstreams are not decided. Nobody may claim it before they
+// are, so it must not keep what a lease holds of budgets, quotas and its lane: its upstreams may wait for that. The claim that
+// follows is the reclaim.
+func loseBehind(e *record.Execution, now ff.Timestamp) (*record.Execution, error) {
+	n, err := transition(e, OnLostBehind, now)
+	if err != nil {
+		return nil, err
+	}
+	clearLease(n)
+	n.Epoch++
+	n.AttemptLeftMS, n.LeaseRevokeReason = 0, lostBehind
+	n.AwaitsUpstream, n.BlockingDetail = true, behindUpstreams
+	settle(n, now)
+	return n, nil
+}
+
+// Lost reports whether the worker of e lost it: the next claim reclaims it.
+func Lost(e *record.Execution) bool {
+	return e.State.Phase == ff.PhaseActive && e.State.Ownership != ff.Leased ||
+		e.State.Phase == ff.PhaseRunnable && e.State.AttemptState == ff.AttemptInterrupted && e.LeaseRevokeReason == lostBehind
 }
 
 // Passed is a result that replaces a payload.

@@ -150,6 +150,7 @@ const (
 	OnClaim         Trigger = "claim"
 	OnLeaseExpired  Trigger = "lease expired"
 	OnReclaimLimit  Trigger = "lease expired, reclaim limit reached"
+	OnLostBehind    Trigger = "lease expired, upstreams were added"
 	OnComplete      Trigger = "complete"
 	OnRetry         Trigger = "fail, retry left"
 	OnFail          Trigger = "fail, no retry left"
@@ -279,6 +280,7 @@ var Transitions = []Transition{
 	{On: OnSkip, From: []Row{1, 2, 3, 14}, Only: ff.PendingFirstAttempt, To: over(ff.PhaseTerminal, ff.OutcomeSkipped, ff.AttemptNone)},
 	{On: OnSkip, From: []Row{4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20}, To: over(ff.PhaseTerminal, ff.OutcomeSkipped, ff.AttemptTerminal)},
 	{On: OnWaitChildren, From: []Row{4}, To: pausedBehind},
+	{On: OnLostBehind, From: []Row{4, 5, 6}, To: pausedBehind},
 	{On: OnReplaySkipped, From: []Row{17, 18, 19}, To: replayBehind},
 	{On: OnSuspend, From: []Row{4}, To: suspended},
 	{On: OnResume, From: []Row{13}, To: mayContinue},

@@ -64,8 +64,8 @@ const outcomes = `
 2    co    na       na    na   na    na      na    na       18c    na   ne       nt     =      1    1    14c   ne      ne      18e    2    =    19   na   18w
 3    co    na       na    na   na    na      na    na       18c    na   ne       nt     =      =    =    ne    ne      ne      18e    3    1    19   na   18w
 4    co    17s      7     17f  9     10      4     4        17c    17w  ne       nt     10     5    17f  ne    ne      lc      17e    4    =    17k  11   17w
-5    4     le       le    le   le    le      le    le       17c    le   ne       nt     =      =    =    ne    ne      4       17e    5    =    17k  le   17w
-6    4     lr       lr    lr   lr    lr      lr    lr       17c    lr   ne       nt     =      =    =    ne    ne      4       17e    6    =    17k  lr   17w
+5    4     le       le    le   le    le      le    le       17c    le   ne       nt     =      =    =    ne    ne      4       17e    11   =    17k  le   17w
+6    4     lr       lr    lr   lr    lr      lr    lr       17c    lr   ne       nt     =      =    =    ne    ne      4       17e    11   =    17k  lr   17w
 7    co    na       =     =    na    na      na    na       17c    na   ne       nt     =      8    8    14d   ne      ne      17e    7    =    17k  na   17w
 8    4     na       =     =    na    na      na    na       17c    na   8        nt     =      =    =    14d   ne      4       17e    20   =    17k  na   17w
 9    co    na       na    na   =     =       na    na       17c    na   ne       nt     =      10   10   14b   ne      ne      17e    9    =    17k  =    17w

@@ -63,6 +63,13 @@ func expireLease(e *record.Execution, now ff.Timestamp) (Change, error) {
 			Events:    []record.Event{leaseEvent(e, eventExpired, "", now), completionEvent(n, now)},
 		}, nil
 	}
+	if e.AwaitsUpstream {
+		n, err := loseBehind(e, now)
+		if err != nil {
+			return Change{}, err
+		}
+		return Change{Execution: n, Events: []record.Event{leaseEvent(e, eventExpired, "", now)}}, nil
+	}
 	n, err := transition(e, OnLeaseExpired, now)
 	if err != nil {
 		return Change{}, err

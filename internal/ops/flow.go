@@ -243,10 +243,12 @@ func (r Rules) ApplyEdge(cmd ff.ApplyEdge, out *ff.ApplyEdgeResult) (*Op, error)
 		}
 		if down := tx.Execution(cmd.Downstream); down != nil && ng.State == ff.GroupPending {
 			ch, err := lifecycle.Await(lifecycle.Normalize(down, nil), tx.Now())
+			if err == nil {
+				err = r.finish(tx, ch)
+			}
 			if err != nil {
 				return err
 			}
-			apply(tx, ch)
 		}
 		return r.follow(tx, ended)
 	}), nil

@@ -36,7 +36,7 @@ func TestSimulation(t *testing.T) {
 	if testing.Short() {
 		steps /= 20
 	}
-	done, worlds, faults, audits, admitted, parked := 0, 0, 0, 0, 0, 0
+	done, worlds, faults, audits, admitted, parked, appended, refused := 0, 0, 0, 0, 0, 0, 0, 0
 	for ; done < steps; worlds++ {
 		w := newWorld(t, rand.Uint64()|1)
 		w.run()
@@ -45,9 +45,15 @@ func TestSimulation(t *testing.T) {
 		audits += w.audits
 		admitted += len(w.limits.seen)
 		parked += len(w.limits.parked)
+		appended += w.streams.appended
+		refused += w.streams.refused
 	}
 	t.Logf("%d steps in %d worlds, with %d audits and %d lost commits and replies", done, worlds, audits, faults)
 	t.Logf("limits let run %d times, and kept back %d times", admitted, parked)
+	t.Logf("%d frames were sent, %d appends were not accepted", appended, refused)
+	if appended < done/20 || refused < done/100 {
+		t.Errorf("%d frames were sent, and %d appends not accepted: the simulation tests streams too little", appended, refused)
+	}
 	if admitted < done/500 || parked < done/500 {
 		t.Errorf("limits let run %d times and kept back %d times: the simulation tests them too little", admitted, parked)
 	}
@@ -129,7 +135,7 @@ func (w *world) forget() {
 			f, ok := rec.(*record.Flow)
 			return rec.Key().Family() == record.Lanes || limitsForgotten(rec) || ok && f.NodeCount == 0 && f.State == ff.FlowOpen
 		})
-		if len(d.Executions)+len(d.Attempts)+len(d.Records) == 0 {
+		if len(d.Executions)+len(d.Attempts)+len(d.Records)+len(d.Frames) == 0 {
 			return
 		}
 	}
@@ -169,7 +175,10 @@ func (w *world) complete(id ff.ExecutionID) {
 func (w *world) giveUp(id ff.ExecutionID) {
 	e := w.member(id)
 	hopeless := slices.ContainsFunc(w.edges, func(edge ff.StageEdge) bool { return edge.Downstream == id && w.refused[edge.EdgeID] })
-	if e.State.Eligibility != ff.BlockedByDependencies || e.State.AttemptState != ff.PendingReplayAttempt && !hopeless {
+	switch {
+	case e.State.Eligibility == ff.BlockedByDependencies && (e.State.AttemptState == ff.PendingReplayAttempt || hopeless):
+	case e.AwaitsUpstream && w.reopened(id): // it was cancelled as such a replay, replayed again, and given one more upstream
+	default:
 		return
 	}
 	var res ff.CancelResult
@@ -180,6 +189,22 @@ func (w *world) giveUp(id ff.ExecutionID) {
 	if err != nil {
 		w.broken("give up %s: %v", id, err)
 	}
+}
+
+// reopened reports whether a member's edges were opened again, and one of them since waits for the replay of an upstream that
+// has ended.
+func (w *world) reopened(id ff.ExecutionID) bool {
+	records := w.dump().Records
+	round := 0
+	for _, rec := range records {
+		if g, ok := rec.(*record.Group); ok && g.Downstream == id {
+			round = g.Round
+		}
+	}
+	return slices.ContainsFunc(records, func(rec record.Keyed) bool {
+		e, ok := rec.(*record.Edge)
+		return ok && e.Downstream == id && e.Applied && e.Round < round && w.member(e.Upstream).State.Finished()
+	})
 }
 
 // owing reports whether something is still to be carried on.

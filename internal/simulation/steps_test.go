@@ -41,6 +41,7 @@ var steps = func() (all []func(*world)) {
 		{1, (*world).closeWaitpoint},
 		{2, (*world).resume},
 		{3, (*world).recordStep},
+		{10, (*world).appendFrames},
 		{1, (*world).cancel},
 		{1, (*world).cancelFlow},
 		{1, (*world).acknowledge},

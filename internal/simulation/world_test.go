@@ -48,6 +48,7 @@ type world struct {
 	edges   []ff.StageEdge
 	refused map[ff.EdgeID]bool // in the end: edges that cannot be applied
 	limits  limits
+	streams streams
 	done    []string // what was done
 	audits  int
 }
@@ -63,6 +64,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	if w.rng.IntN(2) == 0 { // so short that flows are forgotten while others go on
 		w.rules.Retention = 5 * time.Second
 	}
+	w.streams = newStreams()
 	w.start()
 	w.makeLimits()
 	return w
@@ -122,6 +124,7 @@ func (w *world) audit() *store.Dump {
 		w.broken("%s", found)
 	}
 	w.keepsLimits(d)
+	w.keepsStreams(d)
 	return d
 }
 

@@ -39,6 +39,12 @@ func StatementTexts() map[string]string {
 		"trim executions":       trimExecutions.sql,
 		"trim keys":             trimKeys.sql,
 		"trim events":           trimEvents.sql,
+		"scanned events":        scannedEvents.sql,
+		"read events":           readEvents.sql,
+		"gone events":           goneEvents.sql,
+		"frames":                framesOf.sql,
+		"trim frames":           trimFrames.sql,
+		"trim expired frames":   trimExpiredFrames.sql,
 		"edges from":            edgesFrom.sql,
 		"edges to":              edgesTo.sql,
 		"members of flows":      membersOf.sql,
@@ -66,6 +72,7 @@ func StatementTexts() map[string]string {
 	addShapes(texts, &sqlstore.Ready, insert, ensure, remove)
 	addShapes(texts, &sqlstore.Due, insert, ensure, remove)
 	addShapes(texts, &sqlstore.Events, insert)
+	addShapes(texts, &sqlstore.Frames, insert)
 	return texts
 }
 

@@ -55,6 +55,11 @@ func TestPlans(t *testing.T) {
 		`INSERT INTO ff_cancel_backlog (partition_key, flow_id, due_at_ms) SELECT partition_key, flow_id, 1 FROM ff_flow_core`,
 		`INSERT INTO ff_cancel_backlog_member (partition_key, flow_id, execution_id)
 			SELECT partition_key, flow_id, '{fp:86}:' || execution_id FROM ff_exec_core`,
+		`INSERT INTO ff_stream_frame (partition_key, execution_id, attempt_index, mode, ts_ms, seq, kind, frame_type, payload, encoding)
+			SELECT partition_key, execution_id, 0, mode, ts, 0, 'event', 'event', '', 'utf8'
+			FROM (SELECT * FROM ff_exec_core LIMIT 20) e, unnest(ARRAY['durable', 'summary', 'best_effort']) mode, generate_series(1, 500) ts`,
+		`INSERT INTO ff_stream_meta (partition_key, execution_id, attempt_index, created_at_ms, expires_at_ms)
+			SELECT partition_key, execution_id, 0, due_at_ms, due_at_ms FROM ff_exec_core`,
 		`VACUUM ANALYZE`)
 	t.Run("of large tables", func(t *testing.T) { checkPlans(t, url) })
 }
@@ -78,14 +83,23 @@ func checkPlans(t *testing.T, url string) {
 			t.Errorf("%s: %s\n%s\n%s", what, problem, sql, strings.Join(plan, "\n"))
 		}
 	}
+	const ofMode = "(partition_key = k.partition_key) AND (execution_id = k.execution_id) AND (attempt_index = k.attempt_index) AND (mode = k.mode)"
 	for _, served := range []struct{ what, sql, index, by string }{
 		{"edges from", texts["edges from"], "ff_edge_upstream", "(flow_id = k.flow_id) AND (upstream_eid = k.of) AND (edge_id > k.after)"},
 		{"edges to", texts["edges to"], "ff_edge_downstream", "(flow_id = k.flow_id) AND (downstream_eid = k.of) AND (edge_id > k.after)"},
 		{"members of flows", texts["members of flows"], "ff_exec_core_flow", "(flow_id = k.flow_id) AND (execution_id > k.after) AND (partition_key = k.home)"},
+		{"frames", texts["frames"], "ff_stream_frame_pkey", ofMode + " AND (ROW(ts_ms, seq) >= ROW(k.from_ms, k.from_seq)) AND (ROW(ts_ms, seq) <= ROW(k.to_ms, k.to_seq))"},
+		{"trim frames", texts["trim frames"], "ff_stream_frame_pkey", ofMode},
+		{
+			"trim expired frames", texts["trim expired frames"], "ff_stream_frame_pkey",
+			"(partition_key = ff_retention.partition_key) AND (execution_id = ff_retention.execution_id)",
+		},
+		{"due streams", texts["stream due, take"], "ff_stream_meta_due", "expires_at_ms <= "},
+		{"read events", texts["read events"], "ff_event_pkey", "(seq > $1) AND (seq <= "},
 		{"count members", postgres.CountMembersText(), "ff_exec_core_flow", "(flow_id = $1) AND (partition_key = $2)"},
 	} {
 		plan := strings.Join(explain(t, c, served.sql), "\n")
-		if !regexp.MustCompile(`Scan using ` + served.index + ` on \w+( r)?\n\s+Index Cond: \(` + regexp.QuoteMeta(served.by)).MatchString(plan) {
+		if !regexp.MustCompile(`Scan using ` + served.index + ` on \w+( \w)?\n\s+Index Cond: \(` + regexp.QuoteMeta(served.by)).MatchString(plan) {
 			t.Errorf("%s: not served by %s and %s\n%s", served.what, served.index, served.by, plan)
 		}
 	}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	driver "zombiezen.com/go/sqlite"
 
 	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/ops"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/record"
 )
@@ -42,6 +44,79 @@ func benchmarkLifecycle(b *testing.B, sync Synchronous, size int, assume bool) {
 		done += size
 	}
 	b.ReportMetric(float64(done)/b.Elapsed().Seconds(), "lifecycles/s")
+}
+
+// BenchmarkFrames appends to 64 streams, 16 frames of 200 bytes a unit, all of them in one batch: to streams that grow, and
+// to full ones, which are trimmed as much as they are appended to.
+func BenchmarkFrames(b *testing.B) {
+	for _, sync := range []Synchronous{Full, Normal} {
+		for _, full := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/full=%t", sync, full), func(b *testing.B) { benchmarkFrames(b, sync, full) })
+		}
+	}
+}
+
+func benchmarkFrames(b *testing.B, sync Synchronous, full bool) {
+	const streams, perUnit, kept = 64, 16, 512
+	now := ff.Timestamp(1)
+	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "bench.db"), &Config{
+		Synchronous: sync, Clock: func() ff.Timestamp { return now },
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { s.Close() })
+	held := submitBatch(b, s, streams)
+	if full {
+		for _, e := range held {
+			e.Policy = &ff.Policy{Stream: &ff.StreamPolicy{MaxFrames: kept}}
+		}
+	}
+	held = claimBatch(b, s, held)
+	frames := make([]ff.Frame, perUnit)
+	for i := range frames {
+		frames[i].Payload = bytes.Repeat([]byte("x"), 200)
+	}
+	seq := uint64(0)
+	step := func() {
+		for i := range frames {
+			seq++
+			frames[i].Seq = seq
+		}
+		appendBatch(b, s, held, frames)
+		if now++; now == 30_000 { // the leases end
+			b.Fatal("the benchmark runs longer than its leases")
+		}
+	}
+	for range kept / perUnit {
+		step()
+	}
+	for b.Loop() {
+		step()
+	}
+	b.ReportMetric(float64(b.N*streams*perUnit)/b.Elapsed().Seconds(), "frames/s")
+}
+
+// appendBatch appends the same frames to the stream of each execution.
+func appendBatch(b *testing.B, s *Store, held []*record.Execution, frames []ff.Frame) {
+	rules := ops.Rules{Partitions: ff.DefaultPartitions(), OneShard: true}
+	todo := make([]*ops.Op, len(held))
+	units := make([]*store.Unit, len(held))
+	for i, e := range held {
+		fence := ff.Fence{LeaseID: e.LeaseID, Epoch: e.Epoch, AttemptID: e.AttemptID, AttemptIndex: e.AttemptIndex}
+		var err error
+		todo[i], err = rules.AppendFrames(ff.AppendFrames{ExecutionID: e.ID, Fence: fence, Frames: frames}, new(ff.Appended), new(ops.AppendedFrames))
+		if err != nil {
+			b.Fatal(err)
+		}
+		units[i] = &todo[i].Unit
+	}
+	applyBatch(b, s, units)
+	for _, op := range todo {
+		if err := op.Outcome(); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 // BenchmarkView reads one execution by its id.

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/flowfabric/flowfabric/internal/sqlstore"
 	"github.com/flowfabric/flowfabric/store"
@@ -14,10 +15,12 @@ const sqlFrameRange = "partition_key = ? AND execution_id = ? AND attempt_index 
 var sqlFrames = selectBy(&sqlstore.Frames, sqlFrameRange+` AND (ts_ms, seq) >= (?, ?) AND (ts_ms, seq) <= (?, ?)
 	ORDER BY ts_ms, seq LIMIT ?`)
 
-// sqlTrimFrames removes up to the last of the oldest ones.
-const sqlTrimFrames = "DELETE FROM ff_stream_frame WHERE " + sqlFrameRange + ` AND (ts_ms, seq) <= (
-	SELECT ts_ms, seq FROM (SELECT ts_ms, seq FROM ff_stream_frame WHERE ` + sqlFrameRange + ` ORDER BY ts_ms, seq LIMIT ?)
-	ORDER BY ts_ms DESC, seq DESC LIMIT 1)`
+// Frames are trimmed in two steps: the place of the last one to go, and a deletion up to there. With the first inside the
+// second SQLite would note every key before it deletes one.
+const (
+	sqlOldFrame   = "SELECT ts_ms, seq FROM ff_stream_frame WHERE " + sqlFrameRange + " ORDER BY ts_ms, seq LIMIT 1 OFFSET ?"
+	sqlTrimFrames = "DELETE FROM ff_stream_frame WHERE " + sqlFrameRange + " AND (ts_ms, seq) <= (?, ?)"
+)
 
 func writeFrameRange(s *statement, f *record.Frame) {
 	const columns = 4
@@ -63,14 +66,31 @@ func (w *writes) writeFrames(ch *store.Changes) error {
 		return err
 	}
 	for i := range ch.FrameTrims {
-		t := &ch.FrameTrims[i]
-		f := &record.Frame{StreamKey: t.StreamKey, Mode: t.Mode}
-		writeFrameRange(w.trimFrames, f)
-		writeFrameRange(w.trimFrames, f)
-		w.trimFrames.Int(int64(t.Count))
-		if err := w.trimFrames.run(); err != nil {
-			return fmt.Errorf("trim frames of %s: %w", t.ExecutionID, err)
+		if err := w.trim(&ch.FrameTrims[i]); err != nil {
+			return fmt.Errorf("trim frames of %s: %w", ch.FrameTrims[i].ExecutionID, err)
 		}
 	}
 	return nil
+}
+
+// trim removes the oldest frames of a mode of a stream, all of them if there are no more than t says.
+func (w *writes) trim(t *record.FrameTrim) error {
+	of := &record.Frame{StreamKey: t.StreamKey, Mode: t.Mode}
+	writeFrameRange(w.oldFrame, of)
+	w.oldFrame.Int(int64(t.Count - 1))
+	found, err := w.oldFrame.step()
+	if err != nil {
+		return err
+	}
+	ms, seq := int64(math.MaxInt64), int64(math.MaxInt64)
+	if found {
+		ms, seq = w.oldFrame.stmt.ColumnInt64(0), w.oldFrame.stmt.ColumnInt64(1)
+		if err := w.oldFrame.reset(); err != nil {
+			return err
+		}
+	}
+	writeFrameRange(w.trimFrames, of)
+	w.trimFrames.Int(ms)
+	w.trimFrames.Int(seq)
+	return w.trimFrames.run()
 }

@@ -164,6 +164,52 @@ func TestPlans(t *testing.T) {
 			"attempts to forget", "DELETE FROM ff_attempt" + sqlForgetRest,
 			"SEARCH ff_attempt USING PRIMARY KEY (partition_key=? AND execution_id=?)",
 		},
+		{
+			"frames", sqlFrames,
+			"SEARCH ff_stream_frame USING PRIMARY KEY (partition_key=? AND execution_id=? AND attempt_index=? AND mode=? AND " +
+				"(ts_ms,seq)>(?,?) AND (ts_ms,seq)<(?,?))",
+		},
+		{
+			"last frame to trim", sqlOldFrame,
+			"SEARCH ff_stream_frame USING PRIMARY KEY (partition_key=? AND execution_id=? AND attempt_index=? AND mode=?)",
+		},
+		{
+			"frames to trim", sqlTrimFrames,
+			"SEARCH ff_stream_frame USING PRIMARY KEY (partition_key=? AND execution_id=? AND attempt_index=? AND mode=? AND (ts_ms,seq)<(?,?))",
+		},
+		{
+			"frames to forget", sqlForgetFrames,
+			"SEARCH ff_stream_frame USING PRIMARY KEY (partition_key=? AND execution_id=? AND attempt_index=? AND mode=? AND ts_ms=? AND seq=?)\n" +
+				"LIST SUBQUERY 3\nCO-ROUTINE e\nSEARCH ff_exec_core USING COVERING INDEX ff_exec_core_retention (retain_until_ms<?)\nSCAN e\n" +
+				"SEARCH f USING PRIMARY KEY (partition_key=? AND execution_id=?)\nCREATE BLOOM FILTER",
+		},
+		{
+			"frames of an execution to forget", "DELETE FROM ff_stream_frame" + sqlForgetRest,
+			"SEARCH ff_stream_frame USING PRIMARY KEY (partition_key=? AND execution_id=?)",
+		},
+		{
+			"stream", keyedBy(sqlstore.Keyed[record.Streams]),
+			"SEARCH ff_stream_meta USING PRIMARY KEY (partition_key=? AND execution_id=? AND attempt_index=?)",
+		},
+		{"due streams", keyedDue(sqlstore.Keyed[record.Streams]), "SEARCH ff_stream_meta USING INDEX ff_stream_meta_due (expires_at_ms<?)"},
+		{
+			"summary", keyedBy(sqlstore.Keyed[record.Summaries]),
+			"SEARCH ff_stream_summary USING INDEX sqlite_autoindex_ff_stream_summary_1 " +
+				"(partition_key=? AND execution_id=? AND attempt_index=?)",
+		},
+		{"events", sqlEvents, "SEARCH ff_event USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+		{"end of the scan of events", sqlScanTo, "SCAN CONSTANT ROW\nSCALAR SUBQUERY 1\nSEARCH ff_event USING INTEGER PRIMARY KEY (rowid>?)"},
+		{"events that are gone", sqlGoneEvents, "SEARCH ff_event_gone USING PRIMARY KEY"}, // it has a row for each family
+		// In the order of the key, so the scan goes no further than its limit.
+		{
+			"note of events that go", sqlNoteGone,
+			"SEARCH ff_event USING INTEGER PRIMARY KEY (rowid=?)\nLIST SUBQUERY 1\nSCAN ff_event\nCREATE BLOOM FILTER\n" +
+				"USE TEMP B-TREE FOR GROUP BY",
+		},
+		{
+			"events to forget", sqlForgetEvents,
+			"SEARCH ff_event USING INTEGER PRIMARY KEY (rowid=?)\nLIST SUBQUERY 1\nSCAN ff_event\nCREATE BLOOM FILTER",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, plan(t, db, tc.sql)); diff != "" {

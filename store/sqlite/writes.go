@@ -21,7 +21,7 @@ type writes struct {
 	attempt, route *statement
 	event, events  *statement // one, and manyEvents at once
 
-	frame, trimFrames *statement
+	frame, oldFrame, trimFrames *statement
 }
 
 // manyEvents is how many events one statement inserts. AUTOINCREMENT writes its counter once per statement: one by one,
@@ -48,6 +48,7 @@ func prepareWrites(db *driver.Conn) (*writes, error) {
 		{&w.route, insert(&sqlstore.Routes) + orNothing},
 		{&w.event, insert(&sqlstore.Events)},
 		{&w.frame, insert(&sqlstore.Frames)},
+		{&w.oldFrame, sqlOldFrame},
 		{&w.trimFrames, sqlTrimFrames},
 		{&w.events, insertRows(&sqlstore.Events, manyEvents)},
 	})
