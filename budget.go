@@ -69,8 +69,8 @@ const (
 
 // Scope is what a budget or quota applies to.
 type Scope struct {
-	Type ScopeType `json:"scope_type,omitempty"`
-	ID   string    `json:"scope_id,omitempty"` // 1 to [MaxNameBytes] bytes; empty for [ScopeNone]
+	Type ScopeType `json:"scope_type,omitzero"`
+	ID   string    `json:"scope_id,omitzero"` // 1 to [MaxNameBytes] bytes; empty for [ScopeNone]
 }
 
 // EnforcementMode says whether a budget's limits hold anything back.
@@ -279,8 +279,8 @@ type ListQuotaKeys struct {
 // Limits are the budgets and quotas an execution is under besides those of its scopes. A lease reserves the estimates, and
 // a slot of each quota; both come back when the lease is over.
 type Limits struct {
-	Budgets []BudgetUse `json:"budgets,omitempty"` // at most [MaxExecutionLimits]
-	Quotas  []QuotaUse  `json:"quotas,omitempty"`  // at most [MaxExecutionLimits]
+	Budgets []BudgetUse `json:"budgets,omitzero"` // at most [MaxExecutionLimits]
+	Quotas  []QuotaUse  `json:"quotas,omitzero"`  // at most [MaxExecutionLimits]
 }
 
 // BudgetUse puts an execution under a budget.
@@ -288,11 +288,11 @@ type BudgetUse struct {
 	ID BudgetID `json:"budget_id"`
 	// Estimate is what the execution may come to consume in all. A lease is given when so much of it as was not spent yet is
 	// free, and it is kept free from others. Without one a lease is given while every limit of the budget has room.
-	Estimate Amounts `json:"estimate,omitempty"`
+	Estimate Amounts `json:"estimate,omitzero"`
 }
 
 // QuotaUse puts an execution under a quota.
 type QuotaUse struct {
 	ID  QuotaID `json:"quota_id"`
-	Key string  `json:"key,omitempty"` // default [DefaultQuotaKey]; at most [MaxNameBytes]
+	Key string  `json:"key,omitzero"` // default [DefaultQuotaKey]; at most [MaxNameBytes]
 }

@@ -206,8 +206,8 @@ type StreamSummary struct {
 
 // StreamPolicy bounds the streams of an execution. Zero fields mean the defaults.
 type StreamPolicy struct {
-	MaxFrames int64 `json:"retention_maxlen,omitempty"` // 1 to ten times [MaxStreamFrames]; default [MaxStreamFrames]
-	MaxBytes  int64 `json:"max_bytes,omitempty"`        // 1 to 64 times [MaxStreamBytes]; default [MaxStreamBytes]
+	MaxFrames int64 `json:"retention_maxlen,omitzero"` // 1 to ten times [MaxStreamFrames]; default [MaxStreamFrames]
+	MaxBytes  int64 `json:"max_bytes,omitzero"`        // 1 to 64 times [MaxStreamBytes]; default [MaxStreamBytes]
 }
 
 // Compare orders ids as their frames are ordered.

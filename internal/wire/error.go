@@ -38,6 +38,9 @@ func BodyOf(err error) ErrorBody {
 		return ErrorBody{Error: "internal error", Code: flowfabric.CodeBug, Retryable: &no}
 	}
 	body := ErrorBody{Code: e.Code, Op: e.Op, Detail: e.Detail, Attrs: maps.Clone(e.Attrs)}
+	if around, ok := strings.CutSuffix(err.Error(), e.Error()); ok { // "command 3: "
+		body.Op = around + e.Op
+	}
 	body.Kind, body.Retryable = kindOfError(e)
 	body.Error = textOf(e, body.Kind)
 	if e.Class() == flowfabric.ClassRetryable {

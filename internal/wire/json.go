@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math"
+	"math/big"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -19,7 +20,7 @@ import (
 var (
 	marshalers = json.WithMarshalers(json.JoinMarshalers(
 		json.MarshalToFunc(func(enc *jsontext.Encoder, d time.Duration) error {
-			return enc.WriteToken(jsontext.Int(milliseconds(d)))
+			return enc.WriteValue(milliseconds(d))
 		}),
 		json.MarshalToFunc(func(enc *jsontext.Encoder, err error) error {
 			return json.MarshalEncode(enc, BodyOf(err))
@@ -27,14 +28,17 @@ var (
 	))
 	unmarshalers = json.WithUnmarshalers(json.JoinUnmarshalers(
 		json.UnmarshalFromFunc(func(dec *jsontext.Decoder, d *time.Duration) error {
-			var ms int64
-			if err := json.UnmarshalDecode(dec, &ms); err != nil {
+			text, err := dec.ReadValue()
+			if err != nil {
 				return err
 			}
-			if ms > math.MaxInt64/int64(time.Millisecond) || ms < math.MinInt64/int64(time.Millisecond) {
-				return errors.New("a span of more than 292 years")
+			if text.Kind() != '0' {
+				return &json.SemanticError{JSONPointer: dec.StackPointer(), JSONKind: text.Kind(), GoType: spanType}
 			}
-			*d = time.Duration(ms) * time.Millisecond
+			*d, err = spanOf(string(text))
+			if err != nil {
+				return err
+			}
 			return nil
 		}),
 		json.UnmarshalFromFunc(func(dec *jsontext.Decoder, err *error) error {
@@ -50,17 +54,40 @@ var (
 	strict  = json.JoinOptions(lenient, json.RejectUnknownMembers(true))
 )
 
-// milliseconds rounds away from zero, so that no span becomes none on its way.
-func milliseconds(d time.Duration) int64 {
-	ms := int64(d / time.Millisecond)
-	switch rest := d % time.Millisecond; {
-	case rest > 0:
-		return ms + 1
-	case rest < 0:
-		return ms - 1
+// milliseconds writes a span, with a fraction only if it has one.
+func milliseconds(d time.Duration) jsontext.Value {
+	ms, rest := d/time.Millisecond, d%time.Millisecond
+	text := strconv.AppendInt(nil, int64(ms), 10)
+	if rest == 0 {
+		return text
 	}
-	return ms
+	if d < 0 {
+		text, rest = strconv.AppendInt([]byte{'-'}, -int64(ms), 10), -rest
+	}
+	return bytes.TrimRight(fmt.Appendf(text, ".%06d", rest), "0")
 }
+
+// spanOf reads milliseconds. What is beyond a nanosecond counts for one.
+func spanOf(text string) (time.Duration, error) {
+	if i := strings.IndexAny(text, "eE"); i >= 0 {
+		if n, err := strconv.Atoi(text[i+1:]); err != nil || max(n, -n) > 30 {
+			return 0, errNoSpan // and nobody computes the power
+		}
+	}
+	ms, ok := new(big.Rat).SetString(text)
+	if !ok || len(text) > 60 || strings.Contains(text, "/") {
+		return 0, errNoSpan
+	}
+	ns := ms.Mul(ms, big.NewRat(int64(time.Millisecond), 1))
+	whole, rest := new(big.Int).QuoRem(ns.Num(), ns.Denom(), new(big.Int))
+	whole.Add(whole, big.NewInt(int64(rest.Sign())))
+	if !whole.IsInt64() { // more than 292 years
+		return 0, errNoSpan
+	}
+	return time.Duration(whole.Int64()), nil
+}
+
+var errNoSpan = errors.New("not a span in milliseconds")
 
 // Marshal returns the JSON form.
 func Marshal(v any) ([]byte, error) { return json.Marshal(v, marshalers) }
@@ -110,6 +137,8 @@ func Decode(text []byte, into any) error {
 		bad.Detail = "unknown field"
 	case errors.As(semantic.Err, &coded):
 		bad.Detail = "is not valid"
+	case semantic.GoType != nil && semantic.JSONKind == jsontext.KindInvalid:
+		bad.Detail = "want " + kindOf(semantic.GoType) + ", that is valid"
 	case semantic.GoType != nil:
 		bad.Detail = fmt.Sprintf("want %s, not a JSON %s", kindOf(semantic.GoType), semantic.JSONKind)
 	}

@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Resource is an operation by the path people expect (chapter 70, section 13.1). Names in braces are members of the command,
@@ -123,12 +122,9 @@ func setText(v reflect.Value, text string) error {
 		return u.UnmarshalText([]byte(text))
 	}
 	if v.Type() == spanType {
-		ms, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || ms > int64(1<<63-1)/int64(time.Millisecond) {
-			return fmt.Errorf("not a span in milliseconds")
-		}
-		v.SetInt(ms * int64(time.Millisecond))
-		return nil
+		d, err := spanOf(text)
+		v.SetInt(int64(d))
+		return err
 	}
 	switch v.Kind() {
 	case reflect.String:

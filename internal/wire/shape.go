@@ -18,7 +18,7 @@ func kindOf(t reflect.Type) string {
 	}
 	switch {
 	case t == spanType:
-		return "an integer, in milliseconds"
+		return "a number, in milliseconds"
 	case t.Implements(textType) || t.Kind() == reflect.String:
 		return "a string"
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8:

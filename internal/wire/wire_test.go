@@ -151,7 +151,9 @@ func TestDecode_SaysWhichFieldIsWrongAndNotWhatItSaid(t *testing.T) {
 		{"unknown", `{"lane":"a","secret":1}`, "/secret", "unknown field", false},
 		{"nested unknown", `{"policy":{"timeout_policy":{"secret":1}}}`, "/policy/timeout_policy/secret", "unknown field", false},
 		{"wrong type", `{"priority":"secret"}`, "/priority", "want an integer, not a JSON string", false},
-		{"fraction of a span", `{"delay_ms":1.5}`, "/delay_ms", "want an integer, not a JSON number", false},
+		{"text for a span", `{"delay_ms":"1h"}`, "/delay_ms", "want a number, in milliseconds, not a JSON string", false},
+		{"a long span", `{"delay_ms":1e30}`, "/delay_ms", "want a number, in milliseconds, that is valid", false},
+		{"a span with a huge exponent", `{"delay_ms":1e999999999}`, "/delay_ms", "want a number, in milliseconds, that is valid", false},
 		{"bad id", `{"id":"secret"}`, "/id", "is not valid", false},
 		{"not base64", `{"payload":"secret!"}`, "/payload", "want a base64 string, not a JSON string", false},
 		{"no object", `[]`, "", "want an object, not a JSON [", false},
@@ -170,10 +172,33 @@ func TestDecode_SaysWhichFieldIsWrongAndNotWhatItSaid(t *testing.T) {
 	}
 }
 
-func TestSpan_NoneIsRoundedToNothing(t *testing.T) {
-	for span, want := range map[time.Duration]string{0: "0", 1: "1", -1: "-1", time.Millisecond: "1", time.Millisecond + 1: "2", time.Hour: "3600000"} {
-		if text, err := wire.Marshal(span); err != nil || string(text) != want {
+func TestSpan_IsExact(t *testing.T) {
+	for span, want := range map[time.Duration]string{
+		0: "0", 1: "0.000001", -1: "-0.000001", time.Millisecond: "1", time.Millisecond + 500*time.Microsecond: "1.5",
+		-(2*time.Second + 7): "-2000.000007", time.Hour: "3600000",
+	} {
+		text, err := wire.Marshal(span)
+		if err != nil || string(text) != want {
 			t.Errorf("%d ns is %s, %v; want %s", span, text, err, want)
 		}
+		var again time.Duration
+		if err := wire.Unmarshal(text, &again); err != nil || again != span {
+			t.Errorf("%s is read as %d, %v; want %d", text, again, err, span)
+		}
 	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(`{"lane":"a","delay_ms":1e3,"payload":"AA==","policy":{"limits":{"budgets":[]}}}`)
+	f.Add(`{"delay_ms":1e999999}`)
+	f.Add(`{"delay_ms":-9223372036854.775808}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, op := range wire.Ops {
+			err := wire.Decode([]byte(text), op.New())
+			var bad *wire.BadJSON
+			if err != nil && !errors.As(err, &bad) {
+				t.Errorf("%s: %v is no BadJSON", op.Name, err)
+			}
+		}
+	})
 }
