@@ -66,7 +66,7 @@ func BenchmarkScenario(b *testing.B) {
 func report(b *testing.B, res bench.Result) {
 	for unit, figure := range map[string]float64{
 		"submits/s": res.SubmitPerS, "executions/s": res.EndToEndPerS, "p50-ms": res.P50MS, "p99-ms": res.P99MS,
-		"cpu-µs/execution": res.CPUUsPerExecution, "backlog-ratio": res.BacklogRatio, "statements/s": res.StatementsPerS,
+		"cpu-µs/execution": res.CPUUsPerExecution, "backlog-ratio": res.BacklogRatio, "statements/s": res.StatementsPerS, "frames/s": res.FramesPerS,
 	} {
 		if figure != 0 {
 			b.ReportMetric(figure, unit)

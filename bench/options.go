@@ -63,7 +63,7 @@ const (
 	// of a frame to who follows one of the streams.
 	Stream Scenario = "stream"
 	// Tails: one writer, 100 frames a second for Duration, and Callers who follow it; what these cost the database, and the
-	// percentiles of the way of a frame to each of them.
+	// percentiles of the way of a frame to each of them. Then the same on another engine, as another process would have it.
 	Tails Scenario = "tails"
 )
 

@@ -18,7 +18,8 @@ const tailRate = 100
 // tailing is what a writer and its viewers made in one part of [Tails].
 type tailing struct {
 	times      []time.Duration // from append to viewer, of all frames and viewers
-	statements float64         // a second
+	statements float64         // a second; 0 where nobody counts
+	counter    string          // of the statements
 }
 
 // tails has one writer append for Duration: alone, then with Callers viewers, then with as many on another engine over the same
@@ -36,7 +37,9 @@ func (r *run) tails(ctx context.Context, b *bed) error {
 	r.res.percentiles(here.times)
 	if alone.statements > 0 {
 		r.res.StatementsPerS = max(0, here.statements-alone.statements)
-		r.res.note(fmt.Sprintf("%.1f statements a second without viewers", alone.statements))
+		r.res.note(fmt.Sprintf("%.1f statements a second without viewers, counted by %s", alone.statements, alone.counter))
+	} else {
+		r.res.note("statements are not counted on " + string(r.kind))
 	}
 	if r.kind == backend.Memory {
 		return nil
@@ -79,7 +82,7 @@ func (r *run) tailed(ctx context.Context, b *bed, svc flowfabric.Streams, viewer
 		return t, err
 	}
 	tasks := []func(context.Context) error{func(ctx context.Context) error {
-		return r.statements(ctx, b, &t.statements, func() error {
+		return r.counted(ctx, b, &t, func() error {
 			_, err := r.append(ctx, b, held[0], n, 1, time.Second/tailRate)
 			return err
 		})
@@ -98,9 +101,9 @@ func (r *run) tailed(ctx context.Context, b *bed, svc flowfabric.Streams, viewer
 	return t, err
 }
 
-// statements sets how many statements a second the database ran while fn did.
-func (r *run) statements(ctx context.Context, b *bed, rate *float64, fn func() error) error {
-	before, _, err := b.db.Statements(ctx)
+// counted runs fn and sets how many statements a second the database ran meanwhile.
+func (r *run) counted(ctx context.Context, b *bed, t *tailing, fn func() error) error {
+	before, counter, err := b.db.Statements(ctx)
 	if err != nil {
 		return err
 	}
@@ -110,6 +113,6 @@ func (r *run) statements(ctx context.Context, b *bed, rate *float64, fn func() e
 	}
 	took := r.clock.Now().Sub(start)
 	after, _, err := b.db.Statements(ctx)
-	*rate = float64(after-before) / took.Seconds()
+	t.counter, t.statements = counter, float64(after-before)/took.Seconds()
 	return err
 }
