@@ -61,8 +61,9 @@ type Result struct {
 	ReportsPerS float64 `json:"reports_per_s,omitempty"`
 	LimitsRatio float64 `json:"limits_ratio,omitempty"`
 
-	// Stream: frames appended in a second.
+	// Stream: frames appended in a second. Events: events read in a second, by one reader.
 	FramesPerS float64 `json:"frames_per_s,omitempty"`
+	EventsPerS float64 `json:"events_per_s,omitempty"`
 
 	// StatementsPerS is what the database ran while workers were idle or kept leases, and for those who followed a stream;
 	// RenewalsPerS the leases renewed.
@@ -107,7 +108,7 @@ func (r *Result) figures() []*float64 {
 	return []*float64{
 		&r.FsyncUS, &r.RawCommitsPerS, &r.RoundTripUS, &r.SubmitPerS, &r.EndToEndPerS, &r.RatioToRaw,
 		&r.P50MS, &r.P95MS, &r.P99MS, &r.SmallBacklogPerS, &r.LargeBacklogPerS, &r.BacklogRatio, &r.BacklogCPURatio,
-		&r.FlowsPerS, &r.StepsPerS, &r.ReportsPerS, &r.LimitsRatio, &r.FramesPerS, &r.StatementsPerS, &r.RenewalsPerS, &r.OtherP50MS, &r.OtherP99MS, &r.OtherStatementsPerS, &r.CapacityPerS, &r.OfferedPerS,
+		&r.FlowsPerS, &r.StepsPerS, &r.ReportsPerS, &r.LimitsRatio, &r.FramesPerS, &r.EventsPerS, &r.StatementsPerS, &r.RenewalsPerS, &r.OtherP50MS, &r.OtherP99MS, &r.OtherStatementsPerS, &r.CapacityPerS, &r.OfferedPerS,
 		&r.RSSBytes, &r.RSSGrowth, &r.HeapBytes, &r.HeapGrowth, &r.TableBytes, &r.TableGrowth, &r.TrimmedPerS,
 		&r.DBCPUS, &r.ClientCPUS, &r.CPUUsPerExecution, &r.DurationS, &r.ForeignCPUShare, &r.StealShare,
 	}

@@ -49,6 +49,7 @@ func printTable(out io.Writer, res bench.Result) error {
 		{"ratio", res.BacklogRatio, 3},
 		{"ratio by CPU", res.BacklogCPURatio, 3},
 		{"frames /s", res.FramesPerS, 0},
+		{"events /s", res.EventsPerS, 0},
 		{"statements /s", res.StatementsPerS, 2},
 		{"on another engine: p50 ms", res.OtherP50MS, 3},
 		{"on another engine: p99 ms", res.OtherP99MS, 3},
