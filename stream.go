@@ -115,7 +115,7 @@ type AppendedFrame struct {
 	Duplicate      bool
 }
 
-// StreamFrame is a frame as it is read.
+// StreamFrame is a frame as it is read. Its payload is shared with other readers: it must not be changed.
 type StreamFrame struct {
 	ID             FrameID
 	Kind           FrameKind

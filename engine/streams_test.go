@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -13,15 +14,15 @@ import (
 	"github.com/flowfabric/flowfabric/store/memory"
 )
 
-// slowReads is a store whose reads wait until they are let go, once hold is set.
+// slowReads is a store whose reads of frames wait until they are let go, once hold is set.
 type slowReads struct {
 	store.Store
-	hold chan struct{}
+	hold atomic.Pointer[chan struct{}]
 }
 
 func (s *slowReads) View(ctx context.Context, reads store.Reads) (*store.Tx, error) {
-	if s.hold != nil && len(reads.Frames) > 0 {
-		<-s.hold
+	if hold := s.hold.Load(); hold != nil && len(reads.Frames) > 0 {
+		<-*hold
 	}
 	return s.Store.View(ctx, reads)
 }
@@ -45,11 +46,14 @@ func opened(t *testing.T, st store.Store, cfg Config) *Engine {
 func TestTailStream_EndsWithTheEngine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := opened(t, memory.New(memory.Config{}), Config{})
-		waiting := make(chan error, 1)
-		go func() {
+		tail := func() error {
 			_, err := e.TailStream(context.Background(), ff.TailStream{ExecutionID: ff.ExecutionIDFrom(1, [16]byte{1}), Wait: ff.MaxTailWait})
-			waiting <- err
-		}()
+			return err
+		}
+		waiting := make(chan error, 3)
+		for range cap(waiting) {
+			go func() { waiting <- tail() }()
+		}
 		synctest.Wait()
 		select {
 		case err := <-waiting:
@@ -59,8 +63,13 @@ func TestTailStream_EndsWithTheEngine(t *testing.T) {
 		if err := e.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-waiting; !errors.Is(err, ff.ErrUnavailable) {
-			t.Errorf("error %v, want %v", err, ff.ErrUnavailable)
+		for range cap(waiting) {
+			if err := <-waiting; !errors.Is(err, ff.ErrUnavailable) {
+				t.Errorf("error %v, want %v", err, ff.ErrUnavailable)
+			}
+		}
+		if err := tail(); !errors.Is(err, ff.ErrUnavailable) {
+			t.Errorf("after the end: error %v, want %v", err, ff.ErrUnavailable)
 		}
 	})
 }
@@ -80,7 +89,8 @@ func TestStreamReads_OneTooManyIsRefused(t *testing.T) {
 		if _, err := e.ReadStream(t.Context(), ff.ReadStream{ExecutionID: id}); err != nil {
 			t.Errorf("a read beside one that waits: %v", err)
 		}
-		st.hold = make(chan struct{})
+		hold := make(chan struct{})
+		st.hold.Store(&hold)
 		reading := make(chan error, 1)
 		go func() {
 			_, err := e.ReadStream(t.Context(), ff.ReadStream{ExecutionID: id})
@@ -98,7 +108,7 @@ func TestStreamReads_OneTooManyIsRefused(t *testing.T) {
 				t.Errorf("%s: attributes (-want +got):\n%s", call, diff)
 			}
 		}
-		close(st.hold)
+		close(hold)
 		if err := <-reading; err != nil {
 			t.Errorf("the read that was first: %v", err)
 		}

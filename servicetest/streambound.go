@@ -102,11 +102,11 @@ func testStreamPolicyBounds(e *env) {
 		want   ff.Code
 	}{
 		{"most frames", ff.StreamPolicy{MaxFrames: 100_000}, ""},
-		{"a frame more", ff.StreamPolicy{MaxFrames: 100_001}, "invalid_policy"},
-		{"fewer than none", ff.StreamPolicy{MaxFrames: -1}, "invalid_policy"},
+		{"a frame more", ff.StreamPolicy{MaxFrames: 100_001}, "invalid_policy_json"},
+		{"fewer than none", ff.StreamPolicy{MaxFrames: -1}, "invalid_policy_json"},
 		{"most bytes", ff.StreamPolicy{MaxBytes: 16 << 30}, ""},
-		{"a byte more", ff.StreamPolicy{MaxBytes: 16<<30 + 1}, "invalid_policy"},
-		{"fewer bytes than none", ff.StreamPolicy{MaxBytes: -1}, "invalid_policy"},
+		{"a byte more", ff.StreamPolicy{MaxBytes: 16<<30 + 1}, "invalid_policy_json"},
+		{"fewer bytes than none", ff.StreamPolicy{MaxBytes: -1}, "invalid_policy_json"},
 	} {
 		_, err := e.svc.Submit(e.Context(), e.command(ff.Submit{Policy: &ff.Policy{Stream: &tc.policy}}))
 		e.refused(tc.name, err, tc.want)

@@ -144,6 +144,8 @@ func testTailClosed(e *env) {
 		e.ok(tc.end(c))
 		page := e.answer(tc.name+" ends the wait", waiting)
 		e.equal(tc.name, page, ff.StreamPage{ClosedAt: e.pace.now(), ClosedReason: tc.want})
+		next := e.tail(ff.TailStream{ExecutionID: c.ExecutionID, After: last})
+		e.equal(tc.name+": the next is told at once", e.answer("the end", next), page)
 	}
 }
 
@@ -176,6 +178,8 @@ func testTailLate(e *env) {
 	e.append(c, said("5", "6")...)
 	late := e.view(e.svc, c.ExecutionID, 1)
 	e.append(c, said("7")...)
+	page := e.answer("what is there already", e.tail(ff.TailStream{ExecutionID: c.ExecutionID, Limit: 2}))
+	e.equal("a page from the beginning", []any{texts(page), page.More}, []any{"1 2", true})
 	e.complete(c)
 	after := e.view(e.svc, c.ExecutionID, 3)
 	for what, v := range map[string]*viewing{"early": early, "middle": middle, "late": late, "after the end": after} {
