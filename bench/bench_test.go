@@ -30,6 +30,7 @@ var small = map[bench.Scenario]bench.Options{
 	bench.Limits:     {Executions: 1000, Workers: 100},
 	bench.Stream:     {Executions: 640, Callers: 4},
 	bench.Tails:      {Callers: 20, Duration: 200 * time.Millisecond},
+	bench.Events:     {Executions: 1500, Workers: 100},
 	bench.Routes:     {Executions: 200, Workers: 10, Duration: 50 * time.Millisecond},
 }
 
@@ -66,7 +67,7 @@ func BenchmarkScenario(b *testing.B) {
 func report(b *testing.B, res bench.Result) {
 	for unit, figure := range map[string]float64{
 		"submits/s": res.SubmitPerS, "executions/s": res.EndToEndPerS, "p50-ms": res.P50MS, "p99-ms": res.P99MS,
-		"cpu-µs/execution": res.CPUUsPerExecution, "backlog-ratio": res.BacklogRatio, "statements/s": res.StatementsPerS,
+		"cpu-µs/execution": res.CPUUsPerExecution, "backlog-ratio": res.BacklogRatio, "statements/s": res.StatementsPerS, "frames/s": res.FramesPerS, "events/s": res.EventsPerS,
 	} {
 		if figure != 0 {
 			b.ReportMetric(figure, unit)

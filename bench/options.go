@@ -63,13 +63,15 @@ const (
 	// of a frame to who follows one of the streams.
 	Stream Scenario = "stream"
 	// Tails: one writer, 100 frames a second for Duration, and Callers who follow it; what these cost the database, and the
-	// percentiles of the way of a frame to each of them.
+	// percentiles of the way of a frame to each of them. Then the same on another engine, as another process would have it.
 	Tails Scenario = "tails"
+	// Events drains executions as Throughput does, then reads the events of their completions.
+	Events Scenario = "events"
 )
 
 // Scenarios lists all scenarios.
 func Scenarios() []Scenario {
-	return []Scenario{Submit, Throughput, Latency, Backlog, Idle, Heartbeat, Steady, Cold, Lifecycle, Routes, Chain, Fanout, Quorum, Cancel, Wide, Signal, Steps, Usage, Limits, Stream, Tails}
+	return []Scenario{Submit, Throughput, Latency, Backlog, Idle, Heartbeat, Steady, Cold, Lifecycle, Routes, Chain, Fanout, Quorum, Cancel, Wide, Signal, Steps, Usage, Limits, Stream, Tails, Events}
 }
 
 // SmallBacklog is how many executions wait in the first half of [Backlog].
@@ -140,6 +142,8 @@ func defaults(s Scenario) Options {
 		d.Executions, d.Callers, d.Bulk, d.PayloadBytes = 204_800, 64, 16, 200
 	case Tails:
 		d.Callers, d.Bulk, d.PayloadBytes = 1000, 1, 200
+	case Events:
+		d.Executions, d.Workers = 100_000, 2000
 	default:
 	}
 	return d

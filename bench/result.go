@@ -61,13 +61,19 @@ type Result struct {
 	ReportsPerS float64 `json:"reports_per_s,omitempty"`
 	LimitsRatio float64 `json:"limits_ratio,omitempty"`
 
-	// Stream: frames appended in a second.
+	// Stream: frames appended in a second. Events: events read in a second, by one reader.
 	FramesPerS float64 `json:"frames_per_s,omitempty"`
+	EventsPerS float64 `json:"events_per_s,omitempty"`
 
 	// StatementsPerS is what the database ran while workers were idle or kept leases, and for those who followed a stream;
 	// RenewalsPerS the leases renewed.
 	StatementsPerS float64 `json:"statements_per_s,omitempty"`
 	RenewalsPerS   float64 `json:"renewals_per_s,omitempty"`
+
+	// Tails: the percentiles and StatementsPerS for viewers of an engine that is not the writer's.
+	OtherP50MS          float64 `json:"other_p50_ms,omitempty"`
+	OtherP99MS          float64 `json:"other_p99_ms,omitempty"`
+	OtherStatementsPerS float64 `json:"other_statements_per_s,omitempty"`
 
 	// Steady: CapacityPerS is what was got through with callers that never paused, OfferedPerS what was submitted of it.
 	CapacityPerS float64 `json:"capacity_per_s,omitempty"`
@@ -102,7 +108,7 @@ func (r *Result) figures() []*float64 {
 	return []*float64{
 		&r.FsyncUS, &r.RawCommitsPerS, &r.RoundTripUS, &r.SubmitPerS, &r.EndToEndPerS, &r.RatioToRaw,
 		&r.P50MS, &r.P95MS, &r.P99MS, &r.SmallBacklogPerS, &r.LargeBacklogPerS, &r.BacklogRatio, &r.BacklogCPURatio,
-		&r.FlowsPerS, &r.StepsPerS, &r.ReportsPerS, &r.LimitsRatio, &r.FramesPerS, &r.StatementsPerS, &r.RenewalsPerS, &r.CapacityPerS, &r.OfferedPerS,
+		&r.FlowsPerS, &r.StepsPerS, &r.ReportsPerS, &r.LimitsRatio, &r.FramesPerS, &r.EventsPerS, &r.StatementsPerS, &r.RenewalsPerS, &r.OtherP50MS, &r.OtherP99MS, &r.OtherStatementsPerS, &r.CapacityPerS, &r.OfferedPerS,
 		&r.RSSBytes, &r.RSSGrowth, &r.HeapBytes, &r.HeapGrowth, &r.TableBytes, &r.TableGrowth, &r.TrimmedPerS,
 		&r.DBCPUS, &r.ClientCPUS, &r.CPUUsPerExecution, &r.DurationS, &r.ForeignCPUShare, &r.StealShare,
 	}

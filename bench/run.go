@@ -130,6 +130,8 @@ func (r *run) scenario(ctx context.Context) error {
 				return r.stream(ctx, b)
 			case Tails:
 				return r.tails(ctx, b)
+			case Events:
+				return r.events(ctx, b)
 			default:
 				return r.lifecycle(ctx, b)
 			}

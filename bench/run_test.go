@@ -61,6 +61,7 @@ func TestRun_ReportsWhatItMeasured(t *testing.T) {
 				"reports_per_s":  scenario == bench.Usage,
 				"limits_ratio":   scenario == bench.Limits,
 				"frames_per_s":   scenario == bench.Stream,
+				"events_per_s":   scenario == bench.Events,
 				"flows_per_s":    scenario == bench.Chain || scenario == bench.Fanout,
 				"steps_per_s":    scenario == bench.Steps,
 				"ratio":          scenario == bench.Backlog,
@@ -72,7 +73,7 @@ func TestRun_ReportsWhatItMeasured(t *testing.T) {
 					"submit_per_s": res.SubmitPerS, "end_to_end_per_s": res.EndToEndPerS, "percentiles": res.P50MS, "ratio": res.BacklogRatio,
 					"routing": routedRightly(res), "capacity_per_s": res.CapacityPerS, "offered_per_s": res.OfferedPerS, "rss_bytes": res.RSSBytes,
 					"flows_per_s": res.FlowsPerS, "steps_per_s": res.StepsPerS,
-					"reports_per_s": res.ReportsPerS, "limits_ratio": res.LimitsRatio, "frames_per_s": res.FramesPerS,
+					"reports_per_s": res.ReportsPerS, "limits_ratio": res.LimitsRatio, "frames_per_s": res.FramesPerS, "events_per_s": res.EventsPerS,
 				}[figure]
 				if (got > 0) != want {
 					t.Errorf("%s = %v; want it measured: %v", figure, got, want)

@@ -14,7 +14,7 @@ import (
 
 // stream has Callers writers append Executions frames in all, Bulk in a call, each to the stream of an execution of its own,
 // while a viewer follows the first of them. The percentiles are from the call that appends a frame to the answer of the
-// viewer's wait. Every frame must be counted in the end.
+// viewer's wait. All that is kept is read back in the end.
 func (r *run) stream(ctx context.Context, b *bed) error {
 	n, bulk := r.opts.Executions/(r.opts.Callers*r.opts.Bulk)*r.opts.Bulk, r.opts.Bulk
 	r.res.Callers, r.res.Bulk, r.res.PayloadBytes = r.opts.Callers, bulk, r.opts.PayloadBytes
@@ -22,18 +22,24 @@ func (r *run) stream(ctx context.Context, b *bed) error {
 	if err != nil {
 		return err
 	}
-	times := make([]time.Duration, 0, n)
+	var times, calls []time.Duration
 	err = r.metered(b.db, n*len(writers), func() error {
 		return together(ctx, func(ctx context.Context) error {
 			start := r.clock.Now()
-			if err := each(ctx, writers, func(ctx context.Context, w flowfabric.Claimed) error { return r.append(ctx, b, w, n, bulk, 0) }); err != nil {
+			if err := each(ctx, writers, func(ctx context.Context, w flowfabric.Claimed) error {
+				took, err := r.append(ctx, b, w, n, bulk, 0)
+				if w.ExecutionID == writers[0].ExecutionID {
+					calls = took
+				}
+				return err
+			}); err != nil {
 				return err
 			}
 			r.res.FramesPerS = perSecond(n*len(writers), r.clock.Now().Sub(start))
 			return nil
 		}, func(ctx context.Context) error {
 			var err error
-			times, err = r.follow(ctx, b, writers[0], n)
+			times, err = r.follow(ctx, b.eng, writers[0], n)
 			return err
 		})
 	})
@@ -41,61 +47,39 @@ func (r *run) stream(ctx context.Context, b *bed) error {
 		return err
 	}
 	r.res.percentiles(times)
-	for _, w := range writers {
-		info, err := b.eng.DescribeStream(ctx, w.ExecutionID, w.Fence.AttemptIndex)
-		if err != nil {
-			return err
+	var call Result
+	call.percentiles(calls)
+	r.res.note(fmt.Sprintf("the calls that appended what was followed took p50 %.1f, p99 %.1f ms", call.P50MS, call.P99MS))
+	return each(ctx, writers, func(ctx context.Context, w flowfabric.Claimed) error {
+		kept, err := readBack(ctx, b.eng, w)
+		if err == nil && kept != min(n, keptFrames) {
+			err = fmt.Errorf("%d frames were appended to %s, %d are read back", n, w.ExecutionID, kept)
 		}
-		if info.Count != int64(n) {
-			return fmt.Errorf("%d frames were appended to %s, %d are counted", n, w.ExecutionID, info.Count)
-		}
-	}
-	return nil
+		return err
+	})
 }
 
-// tails has one writer append 100 frames a second for Duration, first alone, then with Callers viewers, each of which must see
-// every frame once, in order. StatementsPerS is what the viewers cost the database.
-func (r *run) tails(ctx context.Context, b *bed) error {
-	const perS = 100
-	n := max(1, int(r.opts.Duration.Seconds()*perS))
-	r.res.Callers, r.res.PayloadBytes = r.opts.Callers, r.opts.PayloadBytes
-	writers, err := r.hold(ctx, b, 2)
-	if err != nil {
-		return err
-	}
-	var rates [2]float64 // of statements
-	var lock sync.Mutex
-	var times []time.Duration
-	for i, viewers := range []int{0, r.opts.Callers} {
-		tasks := []func(context.Context) error{func(ctx context.Context) error {
-			return r.statements(ctx, b, &rates[i], func() error { return r.append(ctx, b, writers[i], n, 1, time.Second/perS) })
-		}}
-		for range viewers {
-			tasks = append(tasks, func(ctx context.Context) error {
-				seen, err := r.follow(ctx, b, writers[i], n)
-				lock.Lock()
-				defer lock.Unlock()
-				times = append(times, seen...)
-				return err
-			})
+// keptFrames is how many frames streams keep, the most a policy may say.
+const keptFrames = 100_000
+
+// readBack tells how many frames a stream has.
+func readBack(ctx context.Context, svc flowfabric.Streams, w flowfabric.Claimed) (n int, err error) {
+	q := flowfabric.ReadStream{ExecutionID: w.ExecutionID, AttemptIndex: w.Fence.AttemptIndex, Limit: flowfabric.MaxStreamPage}
+	for {
+		page, err := svc.ReadStream(ctx, q)
+		n += len(page.Frames)
+		if err != nil || !page.More {
+			return n, err
 		}
-		if err := r.metered(b.db, 0, func() error { return together(ctx, tasks...) }); err != nil {
-			return err
-		}
+		q.From = page.Frames[len(page.Frames)-1].ID.Next()
 	}
-	r.res.percentiles(times)
-	if rates[0] > 0 {
-		r.res.StatementsPerS = max(0, rates[1]-rates[0])
-		r.res.note(fmt.Sprintf("%.1f statements a second without viewers, %.1f with them", rates[0], rates[1]))
-	}
-	return nil
 }
 
 // hold claims executions for as long as any run takes.
 func (r *run) hold(ctx context.Context, b *bed, n int) ([]flowfabric.Claimed, error) {
 	cmds := make([]flowfabric.Submit, n)
 	for i := range cmds {
-		cmds[i] = flowfabric.Submit{Lane: lane, Kind: kind, Policy: &flowfabric.Policy{Stream: &flowfabric.StreamPolicy{MaxFrames: 100_000}}}
+		cmds[i] = flowfabric.Submit{Lane: lane, Kind: kind, Policy: &flowfabric.Policy{Stream: &flowfabric.StreamPolicy{MaxFrames: keptFrames}}}
 	}
 	if _, err := b.eng.SubmitMany(ctx, cmds); err != nil {
 		return nil, err
@@ -114,8 +98,10 @@ func (r *run) hold(ctx context.Context, b *bed, n int) ([]flowfabric.Claimed, er
 	return held, nil
 }
 
-// append appends n frames, bulk in a call, with a pause after each call. A payload begins with when its call began.
-func (r *run) append(ctx context.Context, b *bed, w flowfabric.Claimed, n, bulk int, pause time.Duration) error {
+// append appends n frames, bulk in a call, a call each pause, and tells how long each call took. A payload begins with when its
+// call began.
+func (r *run) append(ctx context.Context, b *bed, w flowfabric.Claimed, n, bulk int, pause time.Duration) ([]time.Duration, error) {
+	times := make([]time.Duration, 0, n/bulk)
 	frames := make([]flowfabric.Frame, bulk)
 	next := r.clock.Now()
 	for range n / bulk {
@@ -125,8 +111,9 @@ func (r *run) append(ctx context.Context, b *bed, w flowfabric.Claimed, n, bulk 
 			binary.BigEndian.PutUint64(frames[i].Payload, uint64(now.UnixNano()))
 		}
 		if _, err := b.eng.AppendFrames(ctx, flowfabric.AppendFrames{ExecutionID: w.ExecutionID, Fence: w.Fence, Frames: frames}); err != nil {
-			return err
+			return nil, err
 		}
+		times = append(times, r.clock.Now().Sub(now))
 		if pause == 0 {
 			continue
 		}
@@ -137,21 +124,21 @@ func (r *run) append(ctx context.Context, b *bed, w flowfabric.Claimed, n, bulk 
 			case <-timer.C:
 			case <-ctx.Done():
 				timer.Stop()
-				return context.Cause(ctx)
+				return nil, context.Cause(ctx)
 			}
 		}
 	}
-	return nil
+	return times, nil
 }
 
 // follow sees n frames of a stream, in order, and tells how old each was when it came.
-func (r *run) follow(ctx context.Context, b *bed, w flowfabric.Claimed, n int) ([]time.Duration, error) {
+func (r *run) follow(ctx context.Context, svc flowfabric.Streams, w flowfabric.Claimed, n int) ([]time.Duration, error) {
 	times := make([]time.Duration, 0, n)
 	q := flowfabric.TailStream{
 		ExecutionID: w.ExecutionID, AttemptIndex: w.Fence.AttemptIndex, Wait: flowfabric.MaxTailWait, Limit: flowfabric.MaxPage,
 	}
 	for len(times) < n {
-		page, err := b.eng.TailStream(ctx, q)
+		page, err := svc.TailStream(ctx, q)
 		if err != nil {
 			return nil, err
 		}
@@ -168,26 +155,6 @@ func (r *run) follow(ctx context.Context, b *bed, w flowfabric.Claimed, n int) (
 		return nil, fmt.Errorf("%d frames were appended, %d were seen", n, len(times))
 	}
 	return times, nil
-}
-
-// statements sets how many statements a second the database ran while fn did.
-func (r *run) statements(ctx context.Context, b *bed, rate *float64, fn func() error) error {
-	before, counter, err := b.db.Statements(ctx)
-	if err != nil {
-		return err
-	}
-	start := r.clock.Now()
-	if err := fn(); err != nil {
-		return err
-	}
-	took := r.clock.Now().Sub(start)
-	after, _, err := b.db.Statements(ctx)
-	if counter == "" {
-		r.res.note("statements are not counted on " + string(r.kind))
-		return err
-	}
-	*rate = float64(after-before) / took.Seconds()
-	return err
 }
 
 // together runs tasks at once until all are done or one fails.

@@ -1,169 +1,268 @@
 package servicetest
 
 import (
-	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	ff "github.com/flowfabric/flowfabric"
 )
 
-// Chapter 50, section 4.4: who waits for a stream.
+// tailTests: chapter 50, section 4.3. Unless a test says so, nobody looks at the store meanwhile: waits end because the engine
+// that commits says so.
 var tailTests = []behaviour{
-	{"AWaitEndsWithTheAppend", testTailWakes},
-	{"FIX_E8_AWaitEndsWithTheAttempt", testTailClose},
-	{"ViewersMayComeLate", testTailLate},
-	{"EveryViewerSeesEverythingOnce", testTailMany},
-	{"AWaitIsForItsAttempt", testTailAttempts},
+	{"AWaitEndsAtTheAppend", testTailAppend},
+	{"FIX_E1_AWaitEndsWithTheStream", testTailClosed},
+	{"AWaitEndsWithTheLease", testTailLease},
+	{"J7_AWaitEndsAtItsTimeout", testTailTimeout},
+	{"LateViewersSeeAllFromTheBeginning", testTailLate},
+	{"AttemptsAreApart", testTailAttempts},
+	{"AWaitIsForWhatIsVisible", testTailVisibility},
+	{"AWaitGoesOnOverASuspension", testTailSuspended},
+	{"ViewersOfAnotherEngineSeeTheSame", testTailElsewhere},
+	{"AThousandViewersSeeEveryFrameInOrder", testTailMany},
 }
 
-// tailing is a wait under way.
-type tailing struct {
+// tailWait is shorter than the leases of tests and longer than the pauses of loops.
+const tailWait = 3 * time.Second
+
+// tailed is the answer to a tail.
+type tailed struct {
 	page ff.StreamPage
 	err  error
-	done chan struct{}
 }
 
-func (e *env) tailing(q ff.TailStream) *tailing {
-	t := &tailing{done: make(chan struct{})}
-	go func() {
-		defer close(t.done)
-		t.page, t.err = e.svc.TailStream(e.Context(), q)
-	}()
-	return t
-}
-
-// tailed waits for the answer of a wait, which must come before its time is over.
-func (e *env) tailed(what string, t *tailing) ff.StreamPage {
+// tail begins to wait for what is behind a place, and returns when the wait has begun.
+func (e *env) tail(q ff.TailStream) <-chan tailed {
 	e.Helper()
-	start := e.pace.now()
+	answer := make(chan tailed, 1)
+	before := e.pace.made(tailWait)
+	q.Wait = tailWait
+	go func() {
+		page, err := e.svc.TailStream(e.Context(), q)
+		answer <- tailed{page, err}
+	}()
+	e.eventually("the tail waits", func() bool { return e.pace.made(tailWait) > before })
+	return answer
+}
+
+// answer is that of a tail, which must be there soon.
+func (e *env) answer(what string, answer <-chan tailed) ff.StreamPage {
+	e.Helper()
+	var got tailed
 	e.eventually(what, func() bool {
-		e.pace.Advance(100 * time.Millisecond)
 		select {
-		case <-t.done:
+		case got = <-answer:
 			return true
 		default:
 			return false
 		}
 	})
-	e.ok(t.err)
-	if passed := e.pace.now().Sub(start); passed > 25*time.Second {
-		e.Errorf("%s: the answer came %s later", what, passed)
-	}
-	return t.page
+	e.ok(got.err)
+	return got.page
 }
 
-func testTailWakes(e *env) {
+// waits fails the test if a tail has been answered.
+func (e *env) waits(what string, answer <-chan tailed) {
+	e.Helper()
+	select {
+	case got := <-answer:
+		e.Errorf("%s: answered with %q, closed %q, error %v", what, texts(got.page), got.page.ClosedReason, got.err)
+	default:
+	}
+}
+
+// viewing is who follows a stream to its end.
+type viewing struct {
+	done sync.WaitGroup
+	seen []string
+	end  ff.StreamClosed
+	err  error
+}
+
+// view follows a stream, limit frames at a time, on a service.
+func (e *env) view(svc ff.Service, id ff.ExecutionID, limit int) *viewing {
+	v := new(viewing)
+	q := ff.TailStream{ExecutionID: id, Limit: limit, Wait: tailWait}
+	v.done.Go(func() {
+		for v.err == nil && v.end == "" {
+			var page ff.StreamPage
+			page, v.err = svc.TailStream(e.Context(), q)
+			for _, f := range page.Frames {
+				v.seen, q.After = append(v.seen, string(f.Payload)), f.ID
+			}
+			if len(page.Frames) == 0 { // closed and empty is final
+				v.end = page.ClosedReason
+			}
+		}
+	})
+	return v
+}
+
+// saw fails the test unless a viewer has seen texts, and the end of the stream by success.
+func (e *env) saw(what string, v *viewing, want string) {
+	e.Helper()
+	v.done.Wait()
+	if got := strings.Join(v.seen, " "); v.err != nil || got != want || v.end != "attempt_success" {
+		e.Errorf("%s: saw %q and the end %q, error %v; want %q", what, got, v.end, v.err, want)
+	}
+}
+
+func testTailAppend(e *env) {
 	c := e.running(ff.Submit{})
-	q := ff.TailStream{ExecutionID: c.ExecutionID, Wait: ff.MaxTailWait}
-	for i := range 3 {
-		waits := e.tailing(q)
-		res := e.append(c, said(strconv.Itoa(i))...)
-		page := e.tailed("the append", waits)
-		e.equal("what came", texts(page), strconv.Itoa(i))
-		e.equal("its id", page.Frames[0].ID, res.Frames[0].ID)
-		q.After = page.Frames[0].ID
-	}
-	hidden := e.tailing(ff.TailStream{ExecutionID: c.ExecutionID, After: q.After, Wait: ff.MaxTailWait, Visibility: ff.VisibleWithoutLive})
-	e.append(c, ff.Frame{Payload: []byte("live"), Mode: ff.FrameLive, Live: ff.LiveFrame{TTL: time.Minute}})
-	e.append(c, said("kept")...)
-	e.equal("what it asked for", texts(e.tailed("a durable frame", hidden)), "kept")
+	first := e.tail(ff.TailStream{ExecutionID: c.ExecutionID})
+	res := e.append(c, said("one", "two")...)
+	e.equal("first", texts(e.answer("the append ends the wait", first)), "one two")
+	second := e.tail(ff.TailStream{ExecutionID: c.ExecutionID, After: res.Frames[1].ID})
+	e.append(c, said("three")...)
+	page := e.answer("the next append ends the next wait", second)
+	e.equal("second", texts(page), "three")
+	e.equal("open", page.ClosedAt, ff.Timestamp(0))
 }
 
-func testTailClose(e *env) {
-	for want, end := range map[ff.StreamClosed]func(c ff.Claimed) error{
-		ff.StreamClosedSuccess: func(c ff.Claimed) error {
+// testTailClosed: chapter 50, section 1.2.
+func testTailClosed(e *env) {
+	for _, tc := range []struct {
+		name string
+		end  func(c ff.Claimed) error
+		want ff.StreamClosed
+	}{
+		{"success", func(c ff.Claimed) error {
 			return e.svc.Complete(e.Context(), ff.Complete{ExecutionID: c.ExecutionID, Fence: c.Fence})
-		},
-		ff.StreamClosedFailure: func(c ff.Claimed) error {
-			return errOf(e.svc.Fail(e.Context(), ff.Fail{ExecutionID: c.ExecutionID, Fence: c.Fence, Category: ff.FailurePermanent}))
-		},
-		ff.StreamClosedCancelled: func(c ff.Claimed) error {
-			return errOf(e.svc.Cancel(e.Context(), ff.Cancel{ExecutionID: c.ExecutionID}))
-		},
+		}, "attempt_success"},
+		{"failure", func(c ff.Claimed) error {
+			return errOf(e.svc.Fail(e.Context(), ff.Fail{ExecutionID: c.ExecutionID, Fence: c.Fence, Reason: "no", Category: "transient"}))
+		}, "attempt_failure"},
+		{"cancel", func(c ff.Claimed) error {
+			return errOf(e.svc.Cancel(e.Context(), ff.Cancel{ExecutionID: c.ExecutionID, Source: ff.SourceOperatorOverride, Reason: "x"}))
+		}, "attempt_cancelled"},
 	} {
 		c := e.running(ff.Submit{})
-		last := e.append(c, said("1")...).Frames[0].ID
-		waits := e.tailing(ff.TailStream{ExecutionID: c.ExecutionID, After: last, Wait: ff.MaxTailWait})
-		e.ok(end(c))
-		page := e.tailed("the end", waits)
-		e.equal("what came", len(page.Frames), 0)
-		e.equal("why", page.ClosedReason, want)
-		e.equal("and for the next", e.tailed("at once", e.tailing(ff.TailStream{ExecutionID: c.ExecutionID, After: last, Wait: ff.MaxTailWait})).ClosedReason, want)
+		last := e.append(c, said("last")...).Frames[0].ID
+		waiting := e.tail(ff.TailStream{ExecutionID: c.ExecutionID, After: last})
+		e.ok(tc.end(c))
+		page := e.answer(tc.name+" ends the wait", waiting)
+		e.equal(tc.name, page, ff.StreamPage{ClosedAt: e.pace.now(), ClosedReason: tc.want})
+		next := e.tail(ff.TailStream{ExecutionID: c.ExecutionID, After: last})
+		e.equal(tc.name+": the next is told at once", e.answer("the end", next), page)
 	}
+}
+
+// testTailLease: a lease that ran out ends its stream once that is noticed.
+func testTailLease(e *env) {
+	c := e.running(ff.Submit{})
+	e.pace.Advance(leaseTTL - time.Second)
+	waiting := e.tail(ff.TailStream{ExecutionID: c.ExecutionID})
+	e.waits("a second before", waiting)
+	e.advance(time.Second)
+	e.equal("reason", e.answer("the lease ends the wait", waiting).ClosedReason, ff.StreamClosed("lease_expired"))
+}
+
+func testTailTimeout(e *env) {
+	c := e.running(ff.Submit{})
+	waiting := e.tail(ff.TailStream{ExecutionID: c.ExecutionID})
+	e.pace.Advance(tailWait - time.Millisecond)
+	e.pace.nudge()
+	e.waits("a millisecond before", waiting)
+	e.pace.Advance(time.Millisecond)
+	e.equal("nothing, and open", e.answer("the timeout ends the wait", waiting), ff.StreamPage{})
 }
 
 func testTailLate(e *env) {
 	c := e.running(ff.Submit{})
-	early := e.tailing(ff.TailStream{ExecutionID: c.ExecutionID, Wait: ff.MaxTailWait})
+	early := e.view(e.svc, c.ExecutionID, 2)
 	e.append(c, said("1", "2", "3")...)
-	e.equal("early", texts(e.tailed("an append", early)), "1 2 3")
-	late := e.tailed("late", e.tailing(ff.TailStream{ExecutionID: c.ExecutionID, Wait: ff.MaxTailWait, Limit: 2}))
-	e.equal("from the beginning", []any{texts(late), late.More}, []any{"1 2", true})
-	rest := e.tailed("later", e.tailing(ff.TailStream{ExecutionID: c.ExecutionID, After: late.Frames[1].ID, Wait: ff.MaxTailWait}))
-	e.equal("on from there", texts(rest), "3")
-	live := e.tailing(ff.TailStream{ExecutionID: c.ExecutionID, After: rest.Frames[0].ID, Wait: ff.MaxTailWait})
+	middle := e.view(e.svc, c.ExecutionID, 0)
 	e.append(c, said("4")...)
-	e.equal("then live", texts(e.tailed("live", live)), "4")
+	e.append(c, said("5", "6")...)
+	late := e.view(e.svc, c.ExecutionID, 1)
+	e.append(c, said("7")...)
+	page := e.answer("what is there already", e.tail(ff.TailStream{ExecutionID: c.ExecutionID, Limit: 2}))
+	e.equal("a page from the beginning", []any{texts(page), page.More}, []any{"1 2", true})
+	e.complete(c)
+	after := e.view(e.svc, c.ExecutionID, 3)
+	for what, v := range map[string]*viewing{"early": early, "middle": middle, "late": late, "after the end": after} {
+		e.saw(what, v, "1 2 3 4 5 6 7")
+	}
 }
 
-func testTailMany(e *env) {
-	const viewers, frames = 200, 60
+func testTailAttempts(e *env) {
+	c := e.running(ff.Submit{Policy: ff.Retry(1, ff.FixedBackoff(time.Second))})
+	first := e.tail(ff.TailStream{ExecutionID: c.ExecutionID})
+	second := e.tail(ff.TailStream{ExecutionID: c.ExecutionID, AttemptIndex: 1})
+	e.append(c, said("old")...)
+	e.equal("first attempt", texts(e.answer("the append ends the wait for the first attempt", first)), "old")
+	e.waits("the second attempt has not begun", second)
+	e.ok(errOf(e.svc.Fail(e.Context(), ff.Fail{ExecutionID: c.ExecutionID, Fence: c.Fence, Reason: "no", Category: "transient"})))
+	e.waits("the first attempt has ended", second)
+	e.advance(time.Second)
+	d := e.claim()
+	e.equal("next attempt", d.Fence.AttemptIndex, 1)
+	e.append(d, said("new")...)
+	e.equal("second attempt", texts(e.answer("the append ends the wait for the second attempt", second)), "new")
+}
+
+func testTailVisibility(e *env) {
 	c := e.running(ff.Submit{})
-	var following sync.WaitGroup
-	var lock sync.Mutex
-	var wrong []string
-	ended := make(chan struct{})
-	for i := range viewers {
-		following.Go(func() {
-			q := ff.TailStream{ExecutionID: c.ExecutionID, Wait: ff.MaxTailWait, Limit: 1 + i%7}
-			seen := 0
-			for {
-				page, err := e.svc.TailStream(e.Context(), q)
-				for _, f := range page.Frames {
-					if q.After = f.ID; string(f.Payload) != strconv.Itoa(seen) {
-						err = fmt.Errorf("frame %d is %s", seen, f.Payload)
-					}
-					seen++
-				}
-				if err == nil && (page.ClosedAt == 0 || len(page.Frames) > 0) {
-					continue
-				}
-				if err != nil || seen != frames {
-					lock.Lock()
-					wrong = append(wrong, fmt.Sprintf("viewer %d has seen %d: %v", i, seen, err))
-					lock.Unlock()
-				}
-				return
-			}
-		})
-	}
-	for i := range frames {
-		e.append(c, said(strconv.Itoa(i))...)
-	}
+	waiting := e.tail(ff.TailStream{ExecutionID: c.ExecutionID, Visibility: ff.VisibleWithoutLive})
+	all := e.tail(ff.TailStream{ExecutionID: c.ExecutionID})
+	e.append(c, ff.Frame{Mode: ff.FrameLive, Live: ff.LiveFrame{TTL: time.Second}, Payload: []byte("live")})
+	e.equal("of all", texts(e.answer("a live frame ends the wait for all", all)), "live")
+	e.waits("live frames are not wanted", waiting)
+	e.append(c, said("kept")...)
+	e.equal("without live frames", texts(e.answer("the append ends the wait", waiting)), "kept")
+}
+
+func testTailSuspended(e *env) {
+	c := e.running(ff.Submit{})
+	waiting := e.tail(ff.TailStream{ExecutionID: c.ExecutionID})
+	points := e.suspend(c, ff.Suspend{Condition: ff.OnSignal("go")}).Waitpoints
+	e.waits("suspended", waiting)
+	e.ok(errOf(e.svc.DeliverSignal(e.Context(), signal(c.ExecutionID, points[0], "go"))))
+	d := e.claim()
+	e.waits("claimed again", waiting)
+	e.append(d, said("after")...)
+	e.equal("frames", texts(e.answer("the append ends the wait", waiting)), "after")
+}
+
+// testTailElsewhere: an engine that hears of nothing looks.
+func testTailElsewhere(e *env) {
+	other := e.engine()
+	c := e.running(ff.Submit{})
+	e.append(c, said("1", "2")...)
+	v := e.view(other, c.ExecutionID, 0)
+	e.append(c, said("3")...)
+	e.append(c, said("4", "5")...)
 	e.complete(c)
-	go func() { following.Wait(); close(ended) }()
-	e.eventually("all viewers are done", func() bool {
-		e.pace.Advance(100 * time.Millisecond)
+	done := make(chan struct{})
+	go func() { v.done.Wait(); close(done) }()
+	e.eventually("the viewer has seen the end", func() bool {
+		e.pace.nudge()
 		select {
-		case <-ended:
+		case <-done:
 			return true
 		default:
 			return false
 		}
 	})
-	e.equal("viewers that missed something", wrong, []string(nil))
+	e.saw("on another engine", v, "1 2 3 4 5")
 }
 
-func testTailAttempts(e *env) {
-	c := e.running(ff.Submit{Policy: ff.Retry(1, nil)})
-	next := e.tailing(ff.TailStream{ExecutionID: c.ExecutionID, AttemptIndex: 1, Wait: ff.MaxTailWait})
-	e.append(c, said("first")...)
-	e.ok(errOf(e.svc.Fail(e.Context(), ff.Fail{ExecutionID: c.ExecutionID, Fence: c.Fence, Category: ff.FailureTransient})))
-	e.advance(time.Second)
-	again := e.soonClaims(1)[0]
-	e.append(again, said("second")...)
-	e.equal("the second attempt", texts(e.tailed("its append", next)), "second")
-	e.complete(again)
+func testTailMany(e *env) {
+	c := e.running(ff.Submit{})
+	e.append(c, said("1", "2", "3")...)
+	viewers := make([]*viewing, 1000)
+	for i := range viewers {
+		viewers[i] = e.view(e.svc, c.ExecutionID, i%7) // 0: the default
+	}
+	want := []string{"1", "2", "3"}
+	for n := 4; n <= 100; n += 2 {
+		e.append(c, said(strconv.Itoa(n), strconv.Itoa(n+1))...)
+		want = append(want, strconv.Itoa(n), strconv.Itoa(n+1))
+	}
+	e.complete(c)
+	for i, v := range viewers {
+		e.saw("viewer "+strconv.Itoa(i), v, strings.Join(want, " "))
+	}
 }

@@ -59,6 +59,7 @@ Scenarios:
   limits      throughput without limits, and with a quota and a budget on every execution
   stream      --callers writers of streams, --bulk frames in a call, and one who follows
   tails       one writer of 100 frames a second for --duration, --callers who follow: what these cost the database
+  events      throughput, then the completions are read back as events
 Several may be named with commas, or all.
 
 ` + exitCodes,
