@@ -45,8 +45,7 @@ func (s *Server) invoke(w http.ResponseWriter, r *http.Request, op *wire.Op, in 
 
 // read reads the command of a request.
 func read(w http.ResponseWriter, r *http.Request, in any) error {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/json" && !(strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")) {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || !isJSON(media) {
 		return errMediaType
 	}
 	var text bytes.Buffer
@@ -57,6 +56,11 @@ func read(w http.ResponseWriter, r *http.Request, in any) error {
 		return err
 	}
 	return wire.Decode(text.Bytes(), in)
+}
+
+func isJSON(media string) bool {
+	kind, found := strings.CutPrefix(media, "application/")
+	return found && (kind == "json" || strings.HasSuffix(kind, "+json"))
 }
 
 // writeBad answers a request that could not be read (chapter 70, section 5.2).

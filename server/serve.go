@@ -29,11 +29,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv.Protocols.SetHTTP2(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(l) }()
+	go func() { failed <- fmt.Errorf("serve: %w", srv.Serve(l)) }()
 	select {
 	case err := <-failed:
 		s.stop()
-		return fmt.Errorf("serve: %w", err)
+		return err
 	case <-ctx.Done():
 	}
 	s.stop()
@@ -43,6 +43,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		err = errors.Join(fmt.Errorf("requests under way were cut off after %s: %w", s.cfg.ShutdownTimeout, err), srv.Close())
 	}
-	<-failed
+	return errors.Join(err, closed(<-failed))
+}
+
+// closed leaves out the error of a server that was told to stop.
+func closed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
 	return err
 }
