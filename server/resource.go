@@ -1,9 +1,11 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
+	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/wire"
 )
 
@@ -23,19 +25,21 @@ func (s *Server) routeResources() {
 // resource reads a command from the body, or the query of a request without one, and from the path, which wins.
 func (s *Server) resource(w http.ResponseWriter, r *http.Request, res wire.Resource, names []string) {
 	in := res.Op.New()
-	var err error
+	var wrong error // in the address
 	if res.Method == http.MethodGet || res.Method == http.MethodDelete {
-		err = wire.SetQuery(in, r.URL.Query())
-	} else {
-		err = read(w, r, in)
+		wrong = wire.SetQuery(in, r.URL.Query())
+	} else if err := read(w, r, in); err != nil {
+		writeBad(w, r, err)
+		return
 	}
 	for _, name := range names {
-		if err == nil {
-			err = wire.Set(in, name, r.PathValue(name))
+		if wrong == nil {
+			wrong = wire.Set(in, name, r.PathValue(name))
 		}
 	}
-	if err != nil {
-		writeBad(w, r, err)
+	if bad, ok := errors.AsType[*wire.BadJSON](wrong); ok {
+		name := strings.TrimPrefix(bad.Field, "/")
+		writeError(w, r, &flowfabric.Error{Code: flowfabric.CodeInvalidInput, Op: res.Op.Name, Detail: name + ": " + bad.Detail, Attrs: map[string]string{"field": name}})
 		return
 	}
 	s.invoke(w, r, res.Op, in)
