@@ -77,6 +77,7 @@ func Run(t *testing.T, h Harness) {
 		{name: "Limit", tests: limitTests, cfg: keeping},
 		{name: "LimitAdmin", tests: limitAdminTests, cfg: keeping},
 		{name: "Stream", tests: streamTests},
+		{name: "StreamBound", tests: streamBoundTests},
 		{name: "Tail", tests: tailTests},
 		{name: "Event", tests: eventTests, cfg: keeping},
 		{name: "EventGap", tests: eventGapTests, cfg: engine.Config{Retention: time.Second}},

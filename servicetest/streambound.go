@@ -6,6 +6,13 @@ import (
 	ff "github.com/flowfabric/flowfabric"
 )
 
+// streamBoundTests are those that keep thousands of frames, which every audit of their store goes over.
+var streamBoundTests = []behaviour{
+	{"APolicyOfStreamsIsBounded", testStreamPolicyBounds},
+	{"TheNewestFramesAreKept", testStreamKept},
+	{"APageEndsAtItsBounds", testStreamPageBounds},
+}
+
 // appendNumbered appends frames whose payloads are the numbers from first to last.
 func (e *env) appendNumbered(c ff.Claimed, first, last int) {
 	e.Helper()
