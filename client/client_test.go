@@ -62,7 +62,7 @@ func newBed(t *testing.T, before hook) *bed {
 	if b.Client, err = client.New(listening.URL, client.Config{Timeout: 5 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(b.Client.Close)
+	t.Cleanup(b.Close)
 	return b
 }
 
@@ -249,7 +249,7 @@ func TestClient_WhatALostClaimWasGrantedIsGivenBack(t *testing.T) {
 	if _, err := b.Claim(ctx, claim); !errors.Is(err, flowfabric.ErrTimeout) {
 		t.Fatalf("%v, want timeout", err)
 	}
-	b.Client.Close() // waits for it
+	b.Close() // waits for it
 	got, err := b.Claim(t.Context(), flowfabric.Claim{Lanes: claim.Lanes, WorkerID: "w", WorkerInstanceID: "w-2"})
 	if err != nil || len(got) != 1 || !got[0].Resumed {
 		t.Errorf("%+v, %v; want the attempt that was given back", got, err)

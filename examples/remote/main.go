@@ -45,6 +45,7 @@ func run(ctx context.Context) error {
 		return "Hello, " + name, nil
 	})
 	working, stopWorker := context.WithCancel(ctx)
+	defer stopWorker()
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(working) }()
 
