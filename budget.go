@@ -69,8 +69,8 @@ const (
 
 // Scope is what a budget or quota applies to.
 type Scope struct {
-	Type ScopeType `json:"scope_type,omitempty"`
-	ID   string    `json:"scope_id,omitempty"` // 1 to [MaxNameBytes] bytes; empty for [ScopeNone]
+	Type ScopeType `json:"scope_type,omitzero"`
+	ID   string    `json:"scope_id,omitzero"` // 1 to [MaxNameBytes] bytes; empty for [ScopeNone]
 }
 
 // EnforcementMode says whether a budget's limits hold anything back.
@@ -103,26 +103,26 @@ const (
 
 // CreateBudget defines a budget.
 type CreateBudget struct {
-	BudgetID    BudgetID // zero: a new one
-	Scope       Scope
-	Mode        EnforcementMode // default [Strict]
-	OnHardLimit LimitAction     // default [LimitWaits]
-	Hard        Amounts         // a dimension without limit, or with 0, is counted and never breaks
-	Soft        Amounts
+	BudgetID    BudgetID        `json:"budget_id,omitzero"` // zero: a new one
+	Scope       Scope           `json:"scope,omitzero"`
+	Mode        EnforcementMode `json:"mode,omitzero"`          // default [Strict]
+	OnHardLimit LimitAction     `json:"on_hard_limit,omitzero"` // default [LimitWaits]
+	Hard        Amounts         `json:"hard,omitzero"`          // a dimension without limit, or with 0, is counted and never breaks
+	Soft        Amounts         `json:"soft,omitzero"`
 	// ResetInterval, if not 0, sets the usage back to nothing again and again: at least a second, at most 100 years.
-	ResetInterval time.Duration
-	FirstReset    Timestamp // default: an interval from now
+	ResetInterval time.Duration `json:"reset_interval_ms,omitzero"`
+	FirstReset    Timestamp     `json:"first_reset,omitzero"` // default: an interval from now
 }
 
 // UpdateBudget changes a budget. Nil fields stay.
 type UpdateBudget struct {
-	BudgetID      BudgetID
-	Mode          *EnforcementMode
-	OnHardLimit   *LimitAction
-	Hard          Amounts // of the dimensions named; 0 takes a limit away
-	Soft          Amounts
-	ResetInterval *time.Duration // 0: no more resets
-	Actor         string
+	BudgetID      BudgetID         `json:"budget_id,omitzero"`
+	Mode          *EnforcementMode `json:"mode,omitzero"`
+	OnHardLimit   *LimitAction     `json:"on_hard_limit,omitzero"`
+	Hard          Amounts          `json:"hard,omitzero"` // of the dimensions named; 0 takes a limit away
+	Soft          Amounts          `json:"soft,omitzero"`
+	ResetInterval *time.Duration   `json:"reset_interval_ms,omitzero"` // 0: no more resets
+	Actor         string           `json:"actor,omitzero"`
 }
 
 // CreateResult says whether a budget or quota was made.
@@ -136,38 +136,38 @@ const (
 
 // BudgetStatus tells of a budget (chapter 60, section 6).
 type BudgetStatus struct {
-	BudgetID        BudgetID
-	Scope           Scope
-	Mode            EnforcementMode
-	OnHardLimit     LimitAction
-	Usage           Amounts // of the dimensions that were touched since the last reset
-	Reserved        Amounts // held back for executions that run
-	Hard            Amounts
-	Soft            Amounts
-	BreachCount     int64
-	SoftBreachCount int64
-	LastBreachAt    Timestamp
-	LastBreachDim   string
-	Waiting         int64 // executions that wait for it, about
-	ResetInterval   time.Duration
-	NextResetAt     Timestamp
-	LastResetAt     Timestamp
-	ResetCount      int64
-	CreatedAt       Timestamp
-	UpdatedAt       Timestamp
+	BudgetID        BudgetID        `json:"budget_id,omitzero"`
+	Scope           Scope           `json:"scope,omitzero"`
+	Mode            EnforcementMode `json:"mode,omitzero"`
+	OnHardLimit     LimitAction     `json:"on_hard_limit,omitzero"`
+	Usage           Amounts         `json:"usage,omitzero"`    // of the dimensions that were touched since the last reset
+	Reserved        Amounts         `json:"reserved,omitzero"` // held back for executions that run
+	Hard            Amounts         `json:"hard,omitzero"`
+	Soft            Amounts         `json:"soft,omitzero"`
+	BreachCount     int64           `json:"breach_count,omitzero"`
+	SoftBreachCount int64           `json:"soft_breach_count,omitzero"`
+	LastBreachAt    Timestamp       `json:"last_breach_at,omitzero"`
+	LastBreachDim   string          `json:"last_breach_dim,omitzero"`
+	Waiting         int64           `json:"waiting,omitzero"` // executions that wait for it, about
+	ResetInterval   time.Duration   `json:"reset_interval_ms,omitzero"`
+	NextResetAt     Timestamp       `json:"next_reset_at,omitzero"`
+	LastResetAt     Timestamp       `json:"last_reset_at,omitzero"`
+	ResetCount      int64           `json:"reset_count,omitzero"`
+	CreatedAt       Timestamp       `json:"created_at,omitzero"`
+	UpdatedAt       Timestamp       `json:"updated_at,omitzero"`
 }
 
 // ReportUsage tells what was consumed.
 type ReportUsage struct {
-	BudgetID BudgetID
+	BudgetID BudgetID `json:"budget_id,omitzero"`
 	// ExecutionID, when set, is what consumed it: the amounts are entered in its ledger, and are taken from what is reserved
 	// for it first. No fence is asked for: who has consumed has consumed.
-	ExecutionID ExecutionID
-	Amounts     Amounts // 1 to [MaxDimensions] dimensions
+	ExecutionID ExecutionID `json:"execution_id,omitzero"`
+	Amounts     Amounts     `json:"amounts,omitzero"` // 1 to [MaxDimensions] dimensions
 	// DedupKey, when set, makes the report count once in [UsageDedup]. A report that was refused does not use it up.
-	DedupKey string // at most [MaxNameBytes]
+	DedupKey string `json:"dedup_key,omitzero"` // at most [MaxNameBytes]
 	// Record counts what was consumed even where it breaks a limit, which is told all the same (chapter 60, FIX-B6).
-	Record bool
+	Record bool `json:"record,omitzero"`
 }
 
 // UsageOutcome is how a report ended.
@@ -184,26 +184,26 @@ const (
 // UsageResult is the answer to a report. Dimension, Usage and Limit are of the breach, in ascending order of dimensions the
 // first: Usage is after the report for a soft one, and before it for a hard one.
 type UsageResult struct {
-	Outcome   UsageOutcome
-	Dimension string
-	Usage     int64
-	Limit     int64
+	Outcome   UsageOutcome `json:"outcome,omitzero"`
+	Dimension string       `json:"dimension,omitzero"`
+	Usage     int64        `json:"usage,omitzero"`
+	Limit     int64        `json:"limit,omitzero"`
 	// Action, of a hard breach, is what the budget wants to follow.
-	Action LimitAction
+	Action LimitAction `json:"action,omitzero"`
 	// Counted, of a hard breach: the amounts were counted all the same.
-	Counted bool
+	Counted bool `json:"counted,omitzero"`
 }
 
 // LedgerEntry is what one execution has consumed of one budget since its last reset.
 type LedgerEntry struct {
-	BudgetID BudgetID
-	Spent    Amounts
+	BudgetID BudgetID `json:"budget_id,omitzero"`
+	Spent    Amounts  `json:"spent,omitzero"`
 }
 
 // ListBudgets asks for budgets in the order of their ids.
 type ListBudgets struct {
-	After string // Next of the page before
-	Limit int    // 1 to [MaxPage]; default [DefaultPage]
+	After string `json:"after,omitzero"` // Next of the page before
+	Limit int    `json:"limit,omitzero"` // 1 to [MaxPage]; default [DefaultPage]
 }
 
 // WindowKind is how a quota counts time.
@@ -217,15 +217,15 @@ const (
 
 // CreateQuota defines a quota: how often, and how many at once, executions of one key are let run.
 type CreateQuota struct {
-	QuotaID       QuotaID // zero: a new one
-	Scope         Scope   // what is submitted into it is under the quota with [DefaultQuotaKey]
-	Rate          int64   // executions begun in a window; 0 for no bound
-	Window        time.Duration
-	WindowKind    WindowKind
-	MaxConcurrent int64 // 0 for no bound
+	QuotaID       QuotaID       `json:"quota_id,omitzero"` // zero: a new one
+	Scope         Scope         `json:"scope,omitzero"`    // what is submitted into it is under the quota with [DefaultQuotaKey]
+	Rate          int64         `json:"rate,omitzero"`     // executions begun in a window; 0 for no bound
+	Window        time.Duration `json:"window_ms,omitzero"`
+	WindowKind    WindowKind    `json:"window_kind,omitzero"`
+	MaxConcurrent int64         `json:"max_concurrent,omitzero"` // 0 for no bound
 	// Jitter spreads the times at which those that were held back are tried again, so that they do not come all at once: 0 to
 	// the window.
-	Jitter time.Duration
+	Jitter time.Duration `json:"jitter_ms,omitzero"`
 }
 
 // DefaultQuotaKey is the key of an execution that names none.
@@ -233,54 +233,54 @@ const DefaultQuotaKey = "default"
 
 // UpdateQuota changes a quota. Nil fields stay.
 type UpdateQuota struct {
-	QuotaID       QuotaID
-	Rate          *int64
-	Window        *time.Duration
-	MaxConcurrent *int64
-	Jitter        *time.Duration
-	Actor         string
+	QuotaID       QuotaID        `json:"quota_id,omitzero"`
+	Rate          *int64         `json:"rate,omitzero"`
+	Window        *time.Duration `json:"window_ms,omitzero"`
+	MaxConcurrent *int64         `json:"max_concurrent,omitzero"`
+	Jitter        *time.Duration `json:"jitter_ms,omitzero"`
+	Actor         string         `json:"actor,omitzero"`
 }
 
 // QuotaStatus tells of a quota.
 type QuotaStatus struct {
-	QuotaID       QuotaID
-	Scope         Scope
-	Rate          int64
-	Window        time.Duration
-	WindowKind    WindowKind
-	MaxConcurrent int64
-	Jitter        time.Duration
-	CreatedAt     Timestamp
-	UpdatedAt     Timestamp
+	QuotaID       QuotaID       `json:"quota_id,omitzero"`
+	Scope         Scope         `json:"scope,omitzero"`
+	Rate          int64         `json:"rate,omitzero"`
+	Window        time.Duration `json:"window_ms,omitzero"`
+	WindowKind    WindowKind    `json:"window_kind,omitzero"`
+	MaxConcurrent int64         `json:"max_concurrent,omitzero"`
+	Jitter        time.Duration `json:"jitter_ms,omitzero"`
+	CreatedAt     Timestamp     `json:"created_at,omitzero"`
+	UpdatedAt     Timestamp     `json:"updated_at,omitzero"`
 }
 
 // QuotaKeyStatus tells of one key of a quota.
 type QuotaKeyStatus struct {
-	Key      string
-	Active   int64 // executions that run
-	InWindow int64 // begun within the window that ends now
-	Waiting  int64 // executions that wait for it, about
-	FreeAt   Timestamp
+	Key      string    `json:"key,omitzero"`
+	Active   int64     `json:"active,omitzero"`    // executions that run
+	InWindow int64     `json:"in_window,omitzero"` // begun within the window that ends now
+	Waiting  int64     `json:"waiting,omitzero"`   // executions that wait for it, about
+	FreeAt   Timestamp `json:"free_at,omitzero"`
 }
 
 // ListQuotas asks for quotas in the order of their ids.
 type ListQuotas struct {
-	After string
-	Limit int // 1 to [MaxPage]; default [DefaultPage]
+	After string `json:"after,omitzero"`
+	Limit int    `json:"limit,omitzero"` // 1 to [MaxPage]; default [DefaultPage]
 }
 
 // ListQuotaKeys asks for the keys of a quota that are in use, in byte order.
 type ListQuotaKeys struct {
-	QuotaID QuotaID
-	After   string
-	Limit   int // 1 to [MaxPage]; default [DefaultPage]
+	QuotaID QuotaID `json:"quota_id,omitzero"`
+	After   string  `json:"after,omitzero"`
+	Limit   int     `json:"limit,omitzero"` // 1 to [MaxPage]; default [DefaultPage]
 }
 
 // Limits are the budgets and quotas an execution is under besides those of its scopes. A lease reserves the estimates, and
 // a slot of each quota; both come back when the lease is over.
 type Limits struct {
-	Budgets []BudgetUse `json:"budgets,omitempty"` // at most [MaxExecutionLimits]
-	Quotas  []QuotaUse  `json:"quotas,omitempty"`  // at most [MaxExecutionLimits]
+	Budgets []BudgetUse `json:"budgets,omitzero"` // at most [MaxExecutionLimits]
+	Quotas  []QuotaUse  `json:"quotas,omitzero"`  // at most [MaxExecutionLimits]
 }
 
 // BudgetUse puts an execution under a budget.
@@ -288,11 +288,11 @@ type BudgetUse struct {
 	ID BudgetID `json:"budget_id"`
 	// Estimate is what the execution may come to consume in all. A lease is given when so much of it as was not spent yet is
 	// free, and it is kept free from others. Without one a lease is given while every limit of the budget has room.
-	Estimate Amounts `json:"estimate,omitempty"`
+	Estimate Amounts `json:"estimate,omitzero"`
 }
 
 // QuotaUse puts an execution under a quota.
 type QuotaUse struct {
 	ID  QuotaID `json:"quota_id"`
-	Key string  `json:"key,omitempty"` // default [DefaultQuotaKey]; at most [MaxNameBytes]
+	Key string  `json:"key,omitzero"` // default [DefaultQuotaKey]; at most [MaxNameBytes]
 }

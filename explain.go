@@ -69,41 +69,41 @@ const (
 
 // Gate is one thing an execution has to get past before it runs.
 type Gate struct {
-	Code  GateCode
-	State GateState
+	Code  GateCode  `json:"code,omitzero"`
+	State GateState `json:"state,omitzero"`
 	// Detail is a sentence for people. Its wording may change.
-	Detail string
+	Detail string `json:"detail,omitzero"`
 	// Since is when the gate closed, as far as is recorded; 0: that is not recorded.
-	Since Timestamp
+	Since Timestamp `json:"since,omitzero"`
 	// Release says what opens the gate; empty when nothing does, or nothing has to.
-	Release string
+	Release string `json:"release,omitzero"`
 	// At is when time alone opens the gate or, of a lease, a timeout and a deadline, when it strikes; 0: time alone does
 	// nothing.
-	At Timestamp
+	At Timestamp `json:"at,omitzero"`
 
 	// Reason is of the gates of a block: what [Unblock] wants to be told.
-	Reason BlockingReason
+	Reason BlockingReason `json:"reason,omitzero"`
 	// Group is of the gates of dependencies; nil when no edge leads to the execution.
-	Group *GroupSnapshot
+	Group *GroupSnapshot `json:"group,omitzero"`
 	// Dependencies are the first [MaxExplained] of the edges that are open or, where they are decided against the
 	// execution, of those that failed; in order of their ids. More says how many there are besides.
-	Dependencies []Dependency
-	More         int
+	Dependencies []Dependency `json:"dependencies,omitzero"`
+	More         int          `json:"more,omitzero"`
 	// Lease is of the gates of a lease.
-	Lease *LeaseSnapshot
+	Lease *LeaseSnapshot `json:"lease,omitzero"`
 	// Missing are the required capabilities that no registered worker of the lane offers.
-	Missing []string
+	Missing []string `json:"missing,omitzero"`
 }
 
 // Dependency is an edge as seen from its downstream.
 type Dependency struct {
-	EdgeID   EdgeID
-	State    EdgeState
-	Required bool
-	Upstream ExecutionID
-	Node     string // name of the upstream, if it was made as a node
+	EdgeID   EdgeID      `json:"edge_id,omitzero"`
+	State    EdgeState   `json:"state,omitzero"`
+	Required bool        `json:"required,omitzero"`
+	Upstream ExecutionID `json:"upstream,omitzero"`
+	Node     string      `json:"node,omitzero"` // name of the upstream, if it was made as a node
 	// PublicState of the upstream; empty when it does not exist any more.
-	PublicState PublicState
+	PublicState PublicState `json:"public_state,omitzero"`
 }
 
 // Bounds of an explanation.
@@ -121,18 +121,18 @@ const (
 // Explanation says why an execution does not run, as of about now. What time alone has done to the execution counts,
 // whether or not anything has noticed.
 type Explanation struct {
-	ExecutionID ExecutionID
-	FlowID      FlowID
-	Node        string // its name, if it was made as a node
-	AsOf        Timestamp
-	Verdict     Verdict
-	State       StateVector
-	PublicState PublicState
+	ExecutionID ExecutionID `json:"execution_id,omitzero"`
+	FlowID      FlowID      `json:"flow_id,omitzero"`
+	Node        string      `json:"node,omitzero"` // its name, if it was made as a node
+	AsOf        Timestamp   `json:"as_of,omitzero"`
+	Verdict     Verdict     `json:"verdict,omitzero"`
+	State       StateVector `json:"state,omitzero"`
+	PublicState PublicState `json:"public_state,omitzero"`
 	// Gates are what the execution has to get past, in the order in which it does. Each stands for itself: when one opens
 	// the next may be closed.
-	Gates []Gate
+	Gates []Gate `json:"gates,omitzero"`
 	// Replayable: it has ended and [Operator] Replay would run it again.
-	Replayable bool
+	Replayable bool `json:"replayable,omitzero"`
 }
 
 // First is the gate that matters most: the first that is closed, else the first that may be, else the first with a Release.
@@ -158,44 +158,44 @@ func (x *Explanation) First() Gate {
 // FlowExplanation says what a flow waits for, as of about now.
 type FlowExplanation struct {
 	FlowSummary
-	AsOf Timestamp
+	AsOf Timestamp `json:"as_of,omitzero"`
 	// Cancel is set while the cancel of the flow is under way.
-	Cancel *FlowCancelProgress
+	Cancel *FlowCancelProgress `json:"cancel,omitzero"`
 	// Counts are of the members that were looked at, the first [MaxExplainedMembers] by id. Complete: that is all of them.
-	Counts   FlowCounts
-	Complete bool
+	Counts   FlowCounts `json:"counts,omitzero"`
+	Complete bool       `json:"complete,omitzero"`
 	// Holding are the members that hold the flow up: those that have not ended and wait for no other member. They are
 	// grouped by [Explanation.First], in the order of [GateCode]. When not one was among the members looked at, it is the
 	// one that a member which waits is waiting for, found along the edges.
-	Holding []Holding
+	Holding []Holding `json:"holding,omitzero"`
 }
 
 // FlowCancelProgress tells of the cancel of a flow that is not over.
 type FlowCancelProgress struct {
-	Policy      CancellationPolicy
-	Reason      string
-	RequestedAt Timestamp
-	Spreading   bool // members are still to be cancelled
+	Policy      CancellationPolicy `json:"policy,omitzero"`
+	Reason      string             `json:"reason,omitzero"`
+	RequestedAt Timestamp          `json:"requested_at,omitzero"`
+	Spreading   bool               `json:"spreading,omitzero"` // members are still to be cancelled
 	// Outstanding members were cancelled and not acknowledged. At GraceUntil the engine does that by itself.
-	Outstanding int
-	GraceUntil  Timestamp
+	Outstanding int       `json:"outstanding,omitzero"`
+	GraceUntil  Timestamp `json:"grace_until,omitzero"`
 }
 
 // Holding is members of a flow that hold it up for the same reason.
 type Holding struct {
-	Code    GateCode
-	State   GateState
-	Count   int // of the members looked at
-	Members []HoldingMember
+	Code    GateCode        `json:"code,omitzero"`
+	State   GateState       `json:"state,omitzero"`
+	Count   int             `json:"count,omitzero"` // of the members looked at
+	Members []HoldingMember `json:"members,omitzero"`
 }
 
 // HoldingMember is one of the first [MaxExplained] of its kind.
 type HoldingMember struct {
-	ExecutionID ExecutionID
-	Node        string
-	PublicState PublicState
-	Detail      string
-	Since       Timestamp
-	Release     string
-	At          Timestamp
+	ExecutionID ExecutionID `json:"execution_id,omitzero"`
+	Node        string      `json:"node,omitzero"`
+	PublicState PublicState `json:"public_state,omitzero"`
+	Detail      string      `json:"detail,omitzero"`
+	Since       Timestamp   `json:"since,omitzero"`
+	Release     string      `json:"release,omitzero"`
+	At          Timestamp   `json:"at,omitzero"`
 }

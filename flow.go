@@ -67,11 +67,11 @@ const MaxQuorum = 1<<31 - 1
 
 // GroupPolicy decides over the inbound edges of one member. The zero value is [AllOf].
 type GroupPolicy struct {
-	Kind PolicyKind
+	Kind PolicyKind `json:"kind,omitzero"`
 	// K is how many successes a [Quorum] needs: 1 to [MaxQuorum]; 0 for the other kinds.
-	K int
+	K int `json:"k,omitzero"`
 	// OnSatisfied is of [AnyOf] and [Quorum]; default [CancelRemaining].
-	OnSatisfied OnSatisfied
+	OnSatisfied OnSatisfied `json:"on_satisfied,omitzero"`
 }
 
 // GroupState is the state of the inbound edges of a member, taken together. It leaves pending once; only a replay of the
@@ -117,28 +117,28 @@ const TagNode = "flow.node"
 // FlowNode is one member of a flow that is submitted as a whole.
 type FlowNode struct {
 	// Name is unique in the flow: 1 to [MaxNodeName] bytes of UTF-8. The id of the execution follows from it: [NodeID].
-	Name string
+	Name string `json:"name,omitzero"`
 	// Submit is what to run. ID, IdempotencyKey and Namespace must be unset: the flow says them.
-	Submit Submit
+	Submit Submit `json:"submit,omitzero"`
 	// After names the nodes that must end before this one starts, each once.
-	After []string
+	After []string `json:"after,omitzero"`
 	// Policy decides over After. Zero: all of them must succeed.
-	Policy GroupPolicy
+	Policy GroupPolicy `json:"policy,omitzero"`
 	// Required are those of After that must succeed besides; Policy then decides over the others.
-	Required []string
+	Required []string `json:"required,omitzero"`
 	// InputFrom, when set, is one of After: its result replaces the payload when this node starts.
-	InputFrom string
+	InputFrom string `json:"input_from,omitzero"`
 }
 
 // SubmitFlow submits a whole flow: all of it in one commit, or nothing.
 type SubmitFlow struct {
 	// FlowID of the new flow. Unset: the engine mints one. A caller that mints it may repeat the call; the repeat changes
 	// nothing, whatever it says.
-	FlowID    FlowID
-	Kind      string // free text, at most [MaxNameBytes]
-	Namespace Namespace
-	Tags      map[string]string
-	Nodes     []FlowNode // 1 to [MaxFlowNodes], with at most [MaxFlowEdges] names in After
+	FlowID    FlowID            `json:"flow_id,omitzero"`
+	Kind      string            `json:"kind,omitzero"` // free text, at most [MaxNameBytes]
+	Namespace Namespace         `json:"namespace,omitzero"`
+	Tags      map[string]string `json:"tags,omitzero"`
+	Nodes     []FlowNode        `json:"nodes,omitzero"` // 1 to [MaxFlowNodes], with at most [MaxFlowEdges] names in After
 }
 
 // FlowPlan is what can be submitted as a flow: [SubmitFlow] itself, or what package flow builds.
@@ -167,98 +167,98 @@ func NodeEdgeID(flow FlowID, upstream, downstream string) EdgeID {
 
 // CreateFlow makes an empty flow, to which members and edges are added one by one.
 type CreateFlow struct {
-	FlowID    FlowID // unset: the engine mints one
-	Kind      string // free text, at most [MaxNameBytes]
-	Namespace Namespace
-	Tags      map[string]string
+	FlowID    FlowID            `json:"flow_id,omitzero"` // unset: the engine mints one
+	Kind      string            `json:"kind,omitzero"`    // free text, at most [MaxNameBytes]
+	Namespace Namespace         `json:"namespace,omitzero"`
+	Tags      map[string]string `json:"tags,omitzero"`
 }
 
 // CreateFlowResult answers a [CreateFlow]. Differs: the flow existed with another kind or namespace, which stay.
 type CreateFlowResult struct {
-	FlowID  FlowID
-	Created bool
-	Differs bool
+	FlowID  FlowID `json:"flow_id,omitzero"`
+	Created bool   `json:"created,omitzero"`
+	Differs bool   `json:"differs,omitzero"`
 }
 
 // AddMember makes an execution a member of a flow. Its id must name the flow's partition: mint it with [FlowExecutionID].
 type AddMember struct {
-	FlowID      FlowID
-	ExecutionID ExecutionID
+	FlowID      FlowID      `json:"flow_id,omitzero"`
+	ExecutionID ExecutionID `json:"execution_id,omitzero"`
 }
 
 // AddMemberResult answers an [AddMember]. Not Added: it was a member before.
 type AddMemberResult struct {
-	Added         bool
-	NodeCount     int
-	GraphRevision uint64
+	Added         bool   `json:"added,omitzero"`
+	NodeCount     int    `json:"node_count,omitzero"`
+	GraphRevision uint64 `json:"graph_revision,omitzero"`
 }
 
 // StageEdge records a dependency between two members.
 type StageEdge struct {
-	FlowID         FlowID
-	EdgeID         EdgeID
-	Upstream       ExecutionID
-	Downstream     ExecutionID
-	DependencyKind string // default, and only value, [SuccessOnly]
+	FlowID         FlowID      `json:"flow_id,omitzero"`
+	EdgeID         EdgeID      `json:"edge_id,omitzero"`
+	Upstream       ExecutionID `json:"upstream,omitzero"`
+	Downstream     ExecutionID `json:"downstream,omitzero"`
+	DependencyKind string      `json:"dependency_kind,omitzero"` // default, and only value, [SuccessOnly]
 	// DataPassingRef, when set, makes the upstream's result the downstream's payload: at most [MaxDataRefBytes].
-	DataPassingRef string
+	DataPassingRef string `json:"data_passing_ref,omitzero"`
 	// ExpectedRevision must be the flow's graph revision.
-	ExpectedRevision uint64
+	ExpectedRevision uint64 `json:"expected_revision,omitzero"`
 }
 
 // StageEdgeResult answers a [StageEdge].
 type StageEdgeResult struct {
-	EdgeID        EdgeID
-	GraphRevision uint64
+	EdgeID        EdgeID `json:"edge_id,omitzero"`
+	GraphRevision uint64 `json:"graph_revision,omitzero"`
 }
 
 // ApplyEdge makes a staged edge hold its downstream back.
 type ApplyEdge struct {
-	FlowID     FlowID
-	EdgeID     EdgeID
-	Upstream   ExecutionID
-	Downstream ExecutionID
+	FlowID     FlowID      `json:"flow_id,omitzero"`
+	EdgeID     EdgeID      `json:"edge_id,omitzero"`
+	Upstream   ExecutionID `json:"upstream,omitzero"`
+	Downstream ExecutionID `json:"downstream,omitzero"`
 }
 
 // ApplyEdgeResult answers an [ApplyEdge]. Not Applied: it was before.
 type ApplyEdgeResult struct {
-	Applied     bool
-	Unsatisfied int // edges of the downstream that are applied and not resolved
+	Applied     bool `json:"applied,omitzero"`
+	Unsatisfied int  `json:"unsatisfied,omitzero"` // edges of the downstream that are applied and not resolved
 }
 
 // SetGroupPolicy sets what decides over the inbound edges of a member, before the first of them is staged.
 type SetGroupPolicy struct {
-	FlowID     FlowID
-	Downstream ExecutionID
-	Policy     GroupPolicy
+	FlowID     FlowID      `json:"flow_id,omitzero"`
+	Downstream ExecutionID `json:"downstream,omitzero"`
+	Policy     GroupPolicy `json:"policy,omitzero"`
 }
 
 // SetFlowTags adds tags to a flow and overwrites those it has; what is not named stays.
 type SetFlowTags struct {
-	FlowID FlowID
-	Tags   map[string]string // at least one; after the call the flow has at most [MaxTags]
+	FlowID FlowID            `json:"flow_id,omitzero"`
+	Tags   map[string]string `json:"tags,omitzero"` // at least one; after the call the flow has at most [MaxTags]
 }
 
 // WaitChildren gives the lease back until children have ended, or what Policy says of them; the same attempt continues
 // then. Children that do not exist are made, as nodes of the flow, in the same commit. The execution must be a member of
 // a flow.
 type WaitChildren struct {
-	ExecutionID ExecutionID
-	Fence       Fence
+	ExecutionID ExecutionID `json:"execution_id,omitzero"`
+	Fence       Fence       `json:"fence,omitzero"`
 	// Children may name each other in After. Those that exist already stay as they are.
-	Children []FlowNode
-	Policy   GroupPolicy // default [AllEnded]
+	Children []FlowNode  `json:"children,omitzero"`
+	Policy   GroupPolicy `json:"policy,omitzero"` // default [AllEnded]
 }
 
 // CancelFlow ends a flow.
 type CancelFlow struct {
-	FlowID FlowID
-	Policy CancellationPolicy // default [CancelAll]
-	Reason string             // at most [MaxReasonBytes]; default "flow_cancelled"
+	FlowID FlowID             `json:"flow_id,omitzero"`
+	Policy CancellationPolicy `json:"policy,omitzero"` // default [CancelAll]
+	Reason string             `json:"reason,omitzero"` // at most [MaxReasonBytes]; default "flow_cancelled"
 	// Wait is how long to wait until every member the policy names has ended: 0 to [MaxFlowWait]. If that is too short
 	// the call fails with [ErrTimeout]; the cancel goes on.
-	Wait  time.Duration
-	Actor string // recorded with the event, at most [MaxNameBytes]
+	Wait  time.Duration `json:"wait_ms,omitzero"`
+	Actor string        `json:"actor,omitzero"` // recorded with the event, at most [MaxNameBytes]
 }
 
 // MaxFlowWait bounds CancelFlow.Wait.
@@ -266,131 +266,141 @@ const MaxFlowWait = 300 * time.Second
 
 // CancelFlowResult answers a [CancelFlow]. Of a flow that had ended, Policy is that of its cancel, if it was one.
 type CancelFlowResult struct {
-	Policy CancellationPolicy
+	Policy CancellationPolicy `json:"policy,omitzero"`
 	// Members that were, or are to be, cancelled, up to [MaxCancelledMembers]; of a flow that had ended, all members up to
 	// the same bound.
-	Members []ExecutionID
+	Members []ExecutionID `json:"members,omitzero"`
 }
 
 // CancelFlowHeader ends a flow and tells every member it has cancelled, which the caller then acknowledges one by one
 // (chapter 30, section 30.7).
 type CancelFlowHeader struct {
-	FlowID FlowID
-	Reason string // at most [MaxReasonBytes]
-	Policy CancellationPolicy
-	Actor  string
+	FlowID FlowID             `json:"flow_id,omitzero"`
+	Reason string             `json:"reason,omitzero"` // at most [MaxReasonBytes]
+	Policy CancellationPolicy `json:"policy,omitzero"`
+	Actor  string             `json:"actor,omitzero"`
 }
 
 // CancelFlowHeaderResult answers a [CancelFlowHeader].
 type CancelFlowHeaderResult struct {
 	// AlreadyTerminal: the flow had ended; nothing was written. The stored fields are nil where nothing is stored.
-	AlreadyTerminal bool
-	StoredPolicy    *string
-	StoredReason    *string
-	Policy          CancellationPolicy // of this call, unless AlreadyTerminal
-	Members         []ExecutionID      // ascending
+	AlreadyTerminal bool               `json:"already_terminal,omitzero"`
+	StoredPolicy    *string            `json:"stored_policy,omitzero"`
+	StoredReason    *string            `json:"stored_reason,omitzero"`
+	Policy          CancellationPolicy `json:"policy,omitzero"`  // of this call, unless AlreadyTerminal
+	Members         []ExecutionID      `json:"members,omitzero"` // ascending
 }
 
 // AckCancelMember says that a caller has dealt with a member a [CancelFlowHeader] told of.
 type AckCancelMember struct {
-	FlowID      FlowID
-	ExecutionID ExecutionID
+	FlowID      FlowID      `json:"flow_id,omitzero"`
+	ExecutionID ExecutionID `json:"execution_id,omitzero"`
 }
 
 // FlowSnapshot is what DescribeFlow tells.
 type FlowSnapshot struct {
-	FlowID    FlowID
-	Kind      string
-	Namespace Namespace
+	FlowID    FlowID    `json:"flow_id,omitzero"`
+	Kind      string    `json:"kind,omitzero"`
+	Namespace Namespace `json:"namespace,omitzero"`
 	// State is what is stored: open until the flow is cancelled, or, if it was submitted as a whole, until all members
 	// have ended.
-	State FlowState
+	State FlowState `json:"state,omitzero"`
 	// Progress is derived from the members as of now (chapter 20, section 20.14).
-	Progress           FlowState
-	Counts             FlowCounts
-	GraphRevision      uint64
-	NodeCount          int
-	EdgeCount          int
-	CreatedAt          Timestamp
-	LastMutationAt     Timestamp
-	EndedAt            Timestamp // 0: not all members have ended, and it was not cancelled
-	CancelReason       string
-	CancellationPolicy CancellationPolicy
-	Tags               map[string]string
+	Progress           FlowState          `json:"progress,omitzero"`
+	Counts             FlowCounts         `json:"counts,omitzero"`
+	GraphRevision      uint64             `json:"graph_revision,omitzero"`
+	NodeCount          int                `json:"node_count,omitzero"`
+	EdgeCount          int                `json:"edge_count,omitzero"`
+	CreatedAt          Timestamp          `json:"created_at,omitzero"`
+	LastMutationAt     Timestamp          `json:"last_mutation_at,omitzero"`
+	EndedAt            Timestamp          `json:"ended_at,omitzero"` // 0: not all members have ended, and it was not cancelled
+	CancelReason       string             `json:"cancel_reason,omitzero"`
+	CancellationPolicy CancellationPolicy `json:"cancellation_policy,omitzero"`
+	Tags               map[string]string  `json:"tags,omitzero"`
 }
 
 // FlowCounts counts the members of a flow by public state.
 type FlowCounts struct {
-	Total, Completed, Failed, Cancelled, Expired, Skipped             int
-	Active, Suspended, Waiting, Delayed, RateLimited, WaitingChildren int
+	Total           int `json:"total,omitzero"`
+	Completed       int `json:"completed,omitzero"`
+	Failed          int `json:"failed,omitzero"`
+	Cancelled       int `json:"cancelled,omitzero"`
+	Expired         int `json:"expired,omitzero"`
+	Skipped         int `json:"skipped,omitzero"`
+	Active          int `json:"active,omitzero"`
+	Suspended       int `json:"suspended,omitzero"`
+	Waiting         int `json:"waiting,omitzero"`
+	Delayed         int `json:"delayed,omitzero"`
+	RateLimited     int `json:"rate_limited,omitzero"`
+	WaitingChildren int `json:"waiting_children,omitzero"`
 }
 
 // FlowSummary is one line of a list of flows. State is completed or failed when all members have ended.
 type FlowSummary struct {
-	FlowID    FlowID
-	Kind      string
-	Namespace Namespace
-	State     FlowState
-	NodeCount int
-	Ended     int // members that have ended
-	CreatedAt Timestamp
+	FlowID    FlowID    `json:"flow_id,omitzero"`
+	Kind      string    `json:"kind,omitzero"`
+	Namespace Namespace `json:"namespace,omitzero"`
+	State     FlowState `json:"state,omitzero"`
+	NodeCount int       `json:"node_count,omitzero"`
+	Ended     int       `json:"ended,omitzero"` // members that have ended
+	CreatedAt Timestamp `json:"created_at,omitzero"`
 }
 
 // ListFlows asks for flows in ascending order of id.
 type ListFlows struct {
-	After string // cursor of the previous page
-	Limit int    // 1 to [MaxPage]; default [DefaultPage]
+	After string `json:"after,omitzero"` // cursor of the previous page
+	Limit int    `json:"limit,omitzero"` // 1 to [MaxPage]; default [DefaultPage]
 }
 
 // ListNodes asks for the members of a flow in ascending order of id.
 type ListNodes struct {
-	FlowID FlowID
-	After  string // cursor of the previous page
-	Limit  int    // 1 to [MaxPage]; default [DefaultPage]
+	FlowID FlowID `json:"flow_id,omitzero"`
+	After  string `json:"after,omitzero"` // cursor of the previous page
+	Limit  int    `json:"limit,omitzero"` // 1 to [MaxPage]; default [DefaultPage]
 }
 
 // NodeSnapshot is a member of a flow. Group is nil without inbound edges.
 type NodeSnapshot struct {
 	ExecutionSummary
-	Node  string // its name, if it was made as a node
-	Group *GroupSnapshot
+	Node  string         `json:"node,omitzero"` // its name, if it was made as a node
+	Group *GroupSnapshot `json:"group,omitzero"`
 }
 
 // GroupSnapshot tells how far the inbound edges of a member are.
 type GroupSnapshot struct {
-	Downstream  ExecutionID
-	Policy      GroupPolicy
-	State       GroupState
-	Total       int
-	Satisfied   int
-	Failed      int
-	Skipped     int
-	Running     int // applied, not resolved
-	SatisfiedAt Timestamp
+	Downstream  ExecutionID `json:"downstream,omitzero"`
+	Policy      GroupPolicy `json:"policy,omitzero"`
+	State       GroupState  `json:"state,omitzero"`
+	Total       int         `json:"total,omitzero"`
+	Satisfied   int         `json:"satisfied,omitzero"`
+	Failed      int         `json:"failed,omitzero"`
+	Skipped     int         `json:"skipped,omitzero"`
+	Running     int         `json:"running,omitzero"` // applied, not resolved
+	SatisfiedAt Timestamp   `json:"satisfied_at,omitzero"`
 }
 
 // ListEdges asks for the edges of a flow from or to one member, in ascending order of edge id. Exactly one of From and To
 // is set.
 type ListEdges struct {
-	FlowID FlowID
-	From   ExecutionID
-	To     ExecutionID
-	After  string // cursor of the previous page
-	Limit  int    // 1 to [MaxPage]; default [DefaultPage]
+	FlowID FlowID      `json:"flow_id,omitzero"`
+	From   ExecutionID `json:"from,omitzero"`
+	To     ExecutionID `json:"to,omitzero"`
+	After  string      `json:"after,omitzero"` // cursor of the previous page
+	Limit  int         `json:"limit,omitzero"` // 1 to [MaxPage]; default [DefaultPage]
 }
 
 // EdgeSnapshot is an edge.
 type EdgeSnapshot struct {
-	EdgeID         EdgeID
-	FlowID         FlowID
-	Upstream       ExecutionID
-	Downstream     ExecutionID
-	DependencyKind string
-	Required       bool // it must succeed besides what the group's policy says of the others
-	DataPassingRef string
-	State          EdgeState
-	CreatedAt      Timestamp
-	AppliedAt      Timestamp
-	ResolvedAt     Timestamp
-	Outcome        Outcome // of the upstream, once resolved
+	EdgeID         EdgeID      `json:"edge_id,omitzero"`
+	FlowID         FlowID      `json:"flow_id,omitzero"`
+	Upstream       ExecutionID `json:"upstream,omitzero"`
+	Downstream     ExecutionID `json:"downstream,omitzero"`
+	DependencyKind string      `json:"dependency_kind,omitzero"`
+	Required       bool        `json:"required,omitzero"` // it must succeed besides what the group's policy says of the others
+	DataPassingRef string      `json:"data_passing_ref,omitzero"`
+	State          EdgeState   `json:"state,omitzero"`
+	CreatedAt      Timestamp   `json:"created_at,omitzero"`
+	AppliedAt      Timestamp   `json:"applied_at,omitzero"`
+	ResolvedAt     Timestamp   `json:"resolved_at,omitzero"`
+	Outcome        Outcome     `json:"outcome,omitzero"` // of the upstream, once resolved
 }

@@ -3,6 +3,7 @@ module github.com/flowfabric/flowfabric
 go 1.26
 
 require (
+	github.com/go-json-experiment/json v1.27.2
 	github.com/google/btree v1.1.3
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0

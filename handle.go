@@ -23,14 +23,14 @@ const (
 
 // HandleInfo is what a [Handle] says.
 type HandleInfo struct {
-	ExecutionID      ExecutionID
-	Fence            Fence
-	Kind             HandleKind
-	Lane             LaneID
-	Namespace        Namespace
-	WorkerID         WorkerID
-	WorkerInstanceID WorkerInstanceID
-	LeaseTTL         time.Duration // as it was claimed; whole milliseconds
+	ExecutionID      ExecutionID      `json:"execution_id,omitzero"`
+	Fence            Fence            `json:"fence,omitzero"`
+	Kind             HandleKind       `json:"kind,omitzero"`
+	Lane             LaneID           `json:"lane,omitzero"`
+	Namespace        Namespace        `json:"namespace,omitzero"`
+	WorkerID         WorkerID         `json:"worker_id,omitzero"`
+	WorkerInstanceID WorkerInstanceID `json:"worker_instance_id,omitzero"`
+	LeaseTTL         time.Duration    `json:"lease_ttl_ms,omitzero"` // as it was claimed; whole milliseconds
 }
 
 // HandleInfo returns what a handle for the claim says.

@@ -26,35 +26,35 @@ const (
 
 // UpdateLane changes settings of a lane; nil fields stay. A lane nobody has used yet may be set up beforehand.
 type UpdateLane struct {
-	Lane  LaneID
-	State *LaneState
+	Lane  LaneID     `json:"lane,omitzero"`
+	State *LaneState `json:"state,omitzero"`
 	// Weight is the lane's share when a worker asks for several lanes that all have work: 1 to [MaxLaneWeight].
-	Weight *int
+	Weight *int `json:"weight,omitzero"`
 	// MaxConcurrency bounds how many executions of the lane are under a lease at once, among those claimed since a bound
 	// was first set: 0 (no bound) to [MaxLaneConcurrency].
-	MaxConcurrency *int
-	Reason         string // recorded with the event, at most [MaxReasonBytes]
-	Actor          string // recorded with the event, at most [MaxNameBytes]
+	MaxConcurrency *int   `json:"max_concurrency,omitzero"`
+	Reason         string `json:"reason,omitzero"` // recorded with the event, at most [MaxReasonBytes]
+	Actor          string `json:"actor,omitzero"`  // recorded with the event, at most [MaxNameBytes]
 }
 
 // LaneSnapshot is what is set for a lane.
 type LaneSnapshot struct {
-	Lane           LaneID
-	State          LaneState
-	Weight         int
-	MaxConcurrency int // 0: no bound
-	RegisteredAt   Timestamp
-	UpdatedAt      Timestamp
+	Lane           LaneID    `json:"lane,omitzero"`
+	State          LaneState `json:"state,omitzero"`
+	Weight         int       `json:"weight,omitzero"`
+	MaxConcurrency int       `json:"max_concurrency,omitzero"` // 0: no bound
+	RegisteredAt   Timestamp `json:"registered_at,omitzero"`
+	UpdatedAt      Timestamp `json:"updated_at,omitzero"`
 }
 
 // LaneCounts says how much work a lane has. Counting stops at [MaxLaneCount] of a kind; Capped tells that it did.
 type LaneCounts struct {
-	Lane     LaneID
-	Waiting  int       // claimable
-	Active   int       // under a lease, or lost by its worker and not claimed again
-	Delayed  int       // waiting for a time
-	OldestAt Timestamp // when the oldest claimable execution was created; 0: none
-	Capped   bool
+	Lane     LaneID    `json:"lane,omitzero"`
+	Waiting  int       `json:"waiting,omitzero"`   // claimable
+	Active   int       `json:"active,omitzero"`    // under a lease, or lost by its worker and not claimed again
+	Delayed  int       `json:"delayed,omitzero"`   // waiting for a time
+	OldestAt Timestamp `json:"oldest_at,omitzero"` // when the oldest claimable execution was created; 0: none
+	Capped   bool      `json:"capped,omitzero"`
 }
 
 // MaxLaneCount is where counting of a lane's work stops.
@@ -62,6 +62,6 @@ const MaxLaneCount = 10_000
 
 // ListLanes asks for lanes that were used or set up, in byte order.
 type ListLanes struct {
-	After string // cursor of the previous page
-	Limit int    // 1 to [MaxPage]; default [DefaultPage]
+	After string `json:"after,omitzero"` // cursor of the previous page
+	Limit int    `json:"limit,omitzero"` // 1 to [MaxPage]; default [DefaultPage]
 }

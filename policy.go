@@ -11,45 +11,45 @@ import (
 // retry, any worker, the default limits. Its JSON form is the wire form, which [ParsePolicy] reads; a field the engine
 // does not honour is refused there, not ignored (chapter 10, W22).
 type Policy struct {
-	Retry *RetryPolicy `json:"retry_policy,omitempty"`
+	Retry *RetryPolicy `json:"retry_policy,omitzero"`
 	// MaxReclaims bounds how often the execution may be taken back from workers that lost it. Default 100.
-	MaxReclaims *uint32 `json:"max_reclaim_count,omitempty"`
+	MaxReclaims *uint32 `json:"max_reclaim_count,omitzero"`
 	// MaxReplays bounds how often the finished execution may be replayed. Default 10.
-	MaxReplays *uint32              `json:"max_replay_count,omitempty"`
-	Routing    *RoutingRequirements `json:"routing_requirements,omitempty"`
-	Timeouts   *TimeoutPolicy       `json:"timeout_policy,omitempty"`
+	MaxReplays *uint32              `json:"max_replay_count,omitzero"`
+	Routing    *RoutingRequirements `json:"routing_requirements,omitzero"`
+	Timeouts   *TimeoutPolicy       `json:"timeout_policy,omitzero"`
 	// RetentionMS is how long the finished execution is kept: 0 to [MaxSpanMS] milliseconds. Default: the engine's. A member
 	// of a flow is kept as long as its flow besides, since others may read its result.
-	RetentionMS *int64 `json:"retention_ms,omitempty"`
+	RetentionMS *int64 `json:"retention_ms,omitzero"`
 	// DedupWindowMS is how long the idempotency key is remembered, at most as long as the execution is kept: 1 to
 	// [MaxSpanMS] milliseconds. Default [IdempotencyWindow].
-	DedupWindowMS *int64            `json:"dedup_window_ms,omitempty"`
-	Aging         *AgingPolicy      `json:"aging_policy,omitempty"`
-	Suspension    *SuspensionPolicy `json:"suspension_policy,omitempty"`
+	DedupWindowMS *int64            `json:"dedup_window_ms,omitzero"`
+	Aging         *AgingPolicy      `json:"aging_policy,omitzero"`
+	Suspension    *SuspensionPolicy `json:"suspension_policy,omitzero"`
 	// MaxSignals bounds the signals the execution takes: 1 to [MaxSignals], which is the default.
-	MaxSignals *uint32 `json:"max_signals_per_execution,omitempty"`
+	MaxSignals *uint32 `json:"max_signals_per_execution,omitzero"`
 	// Limits are budgets and quotas the execution is under. On the wire a list budget_ids and a quota_policy_id say the same.
-	Limits *Limits `json:"limits,omitempty"`
+	Limits *Limits `json:"limits,omitzero"`
 	// Stream bounds the streams of the execution.
-	Stream *StreamPolicy `json:"stream_policy,omitempty"`
+	Stream *StreamPolicy `json:"stream_policy,omitzero"`
 }
 
 // SuspensionPolicy is what holds for a suspension that does not say otherwise (chapter 40, FIX-S32).
 type SuspensionPolicy struct {
-	DefaultTimeoutMS int64           `json:"default_timeout_ms,omitempty"` // 0 to [MaxSpanMS]; 0 for none
-	TimeoutBehavior  TimeoutBehavior `json:"timeout_behavior,omitempty"`   // default [TimeoutFails]
+	DefaultTimeoutMS int64           `json:"default_timeout_ms,omitzero"` // 0 to [MaxSpanMS]; 0 for none
+	TimeoutBehavior  TimeoutBehavior `json:"timeout_behavior,omitzero"`   // default [TimeoutFails]
 }
 
 // TimeoutPolicy bounds how long an attempt and the whole execution may take. Zero fields do not bound.
 type TimeoutPolicy struct {
 	// AttemptTimeoutMS bounds the time an attempt holds a lease, over all its leases: 0 to [MaxSpanMS]. Time during which
 	// the attempt is paused (delayed, released, suspended) does not count.
-	AttemptTimeoutMS int64 `json:"attempt_timeout_ms,omitempty"`
+	AttemptTimeoutMS int64 `json:"attempt_timeout_ms,omitzero"`
 	// OnAttemptTimeout says what an attempt that ran too long leads to. Default [TimeoutExpires].
-	OnAttemptTimeout TimeoutAction `json:"on_attempt_timeout,omitempty"`
+	OnAttemptTimeout TimeoutAction `json:"on_attempt_timeout,omitzero"`
 	// ExecutionDeadlineMS bounds the time from submission to the end, in every state: 0 to [MaxSpanMS]. With
 	// [Submit.Deadline], the earlier counts.
-	ExecutionDeadlineMS int64 `json:"execution_deadline_ms,omitempty"`
+	ExecutionDeadlineMS int64 `json:"execution_deadline_ms,omitzero"`
 }
 
 // TimeoutAction is what follows an attempt that ran too long.
@@ -79,14 +79,14 @@ const (
 // RetryPolicy says whether and when a failed attempt is followed by another.
 type RetryPolicy struct {
 	// MaxRetries bounds the retries; the execution has at most MaxRetries+1 attempts that failed. Default 3.
-	MaxRetries *uint32 `json:"max_retries,omitempty"`
+	MaxRetries *uint32 `json:"max_retries,omitzero"`
 	// Backoff is the pause before a retry. Default: exponential, 1 s doubling to 60 s, no jitter.
-	Backoff *Backoff `json:"backoff,omitempty"`
+	Backoff *Backoff `json:"backoff,omitzero"`
 	// RetryableCategories, when not empty, names the failure categories that are retried. Permanent and cancelled
 	// failures never are.
-	RetryableCategories []string `json:"retryable_categories,omitempty"`
+	RetryableCategories []string `json:"retryable_categories,omitzero"`
 	// OnExhausted says what follows when no retry is left for a failure that would be retried. Default [ExhaustedFails].
-	OnExhausted ExhaustedAction `json:"on_exhausted,omitempty"`
+	OnExhausted ExhaustedAction `json:"on_exhausted,omitzero"`
 }
 
 // ExhaustedAction is what follows when the retries are used up.
@@ -131,13 +131,13 @@ func (b Backoff) MarshalJSON() ([]byte, error) {
 			InitialDelayMS int64       `json:"initial_delay_ms"`
 			MaxDelayMS     int64       `json:"max_delay_ms"`
 			Multiplier     float64     `json:"multiplier"`
-			Jitter         bool        `json:"jitter,omitempty"`
+			Jitter         bool        `json:"jitter,omitzero"`
 		}{b.Type, b.InitialDelayMS, b.MaxDelayMS, b.Multiplier, b.Jitter})
 	}
 	return json.Marshal(struct {
 		Type    BackoffType `json:"type"`
 		DelayMS int64       `json:"delay_ms"`
-		Jitter  bool        `json:"jitter,omitempty"`
+		Jitter  bool        `json:"jitter,omitzero"`
 	}{b.Type, b.DelayMS, b.Jitter})
 }
 
@@ -166,7 +166,7 @@ func Retry(maxRetries uint32, b *Backoff) *Policy {
 // RoutingRequirements says which workers may run an execution.
 type RoutingRequirements struct {
 	// RequiredCapabilities must all be offered by the worker. Tokens are opaque and case-sensitive.
-	RequiredCapabilities []string `json:"required_capabilities,omitempty"`
+	RequiredCapabilities []string `json:"required_capabilities,omitzero"`
 }
 
 // Bounds of policies and capabilities.

@@ -23,39 +23,39 @@ const (
 
 // SeedSecret gives a deployment its first signing secret. Without one, the first engine that needs a secret makes it.
 type SeedSecret struct {
-	Kid       string // 1 to [MaxKidBytes] bytes, without ':'
-	SecretHex string // 64 hex digits
+	Kid       string `json:"kid,omitzero"`        // 1 to [MaxKidBytes] bytes, without ':'
+	SecretHex string `json:"secret_hex,omitzero"` // 64 hex digits
 }
 
 // SeedResult says what secret a deployment has.
 type SeedResult struct {
-	Kid string
+	Kid string `json:"kid,omitzero"`
 	// AlreadySeeded: Kid was there, and nothing was changed.
-	AlreadySeeded bool
-	SameSecret    bool // of AlreadySeeded: it is the secret that was given
+	AlreadySeeded bool `json:"already_seeded,omitzero"`
+	SameSecret    bool `json:"same_secret,omitzero"` // of AlreadySeeded: it is the secret that was given
 }
 
 // RotateSecret makes a new secret sign; the present one verifies for Grace longer. Choose a grace as long as the longest
 // suspension that may be open, since what was signed is not signed again, and at least a minute: for so long other engines
 // may go on to sign with the old secret. Zero is for a secret that has leaked.
 type RotateSecret struct {
-	NewKid       string // 1 to [MaxKidBytes] bytes, without ':'
-	NewSecretHex string // an even number of hex digits, up to twice [MaxSecretBytes]
-	Grace        time.Duration
-	Actor        string
+	NewKid       string        `json:"new_kid,omitzero"`        // 1 to [MaxKidBytes] bytes, without ':'
+	NewSecretHex string        `json:"new_secret_hex,omitzero"` // an even number of hex digits, up to twice [MaxSecretBytes]
+	Grace        time.Duration `json:"grace_ms,omitzero"`
+	Actor        string        `json:"actor,omitzero"`
 }
 
 // RotateResult says what a rotation did.
 type RotateResult struct {
-	PreviousKid string // which signed before; empty for none
-	NewKid      string
+	PreviousKid string `json:"previous_kid,omitzero"` // which signed before; empty for none
+	NewKid      string `json:"new_kid,omitzero"`
 	// Noop: the new secret signed already, and nothing was changed.
-	Noop bool
+	Noop bool `json:"noop,omitzero"`
 	// Removed counts the expired secrets that were removed.
-	Removed int
+	Removed int `json:"removed,omitzero"`
 	// OpenWaitpoints counts the waitpoints, up to [MaxOpenWaitpoints], whose tokens the previous secret signed and that still
 	// take signals: what waits on them longer than the grace, no token can resume any more. -1 if that could not be counted.
-	OpenWaitpoints int
+	OpenWaitpoints int `json:"open_waitpoints,omitzero"`
 }
 
 // MaxOpenWaitpoints is how far [RotateResult.OpenWaitpoints] counts.
@@ -63,10 +63,10 @@ const MaxOpenWaitpoints = 10_000
 
 // SecretSnapshot tells of a signing secret without telling it.
 type SecretSnapshot struct {
-	Kid       string
-	Current   bool      // it signs
-	RotatedAt Timestamp // since when it is there
-	ExpiresAt Timestamp // until when, that moment included, it verifies; 0 for no end
+	Kid       string    `json:"kid,omitzero"`
+	Current   bool      `json:"current,omitzero"`    // it signs
+	RotatedAt Timestamp `json:"rotated_at,omitzero"` // since when it is there
+	ExpiresAt Timestamp `json:"expires_at,omitzero"` // until when, that moment included, it verifies; 0 for no end
 }
 
 // CheckKid reports a name that no secret can have: [ErrInvalidKid].

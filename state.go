@@ -138,12 +138,12 @@ const (
 
 // StateVector is the stored state of an execution. Only internal/lifecycle builds one.
 type StateVector struct {
-	Phase          Phase
-	Ownership      Ownership
-	Eligibility    Eligibility
-	BlockingReason BlockingReason
-	Outcome        Outcome
-	AttemptState   AttemptState
+	Phase          Phase          `json:"lifecycle_phase,omitzero"`
+	Ownership      Ownership      `json:"ownership_state,omitzero"`
+	Eligibility    Eligibility    `json:"eligibility_state,omitzero"`
+	BlockingReason BlockingReason `json:"blocking_reason,omitzero"`
+	Outcome        Outcome        `json:"terminal_outcome,omitzero"`
+	AttemptState   AttemptState   `json:"attempt_state,omitzero"`
 }
 
 // String lists the dimensions in their fixed order, for logs and test failures.

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -71,61 +73,61 @@ type FrameID struct {
 
 // Frame is output of a worker.
 type Frame struct {
-	Payload []byte    // at most [MaxFrameBytes]
-	Kind    FrameKind // default [FrameEvent]
+	Payload []byte    `json:"payload,omitzero"` // at most [MaxFrameBytes]
+	Kind    FrameKind `json:"kind,omitzero"`    // default [FrameEvent]
 	// Type is free: token, text_chunk, log, progress … Default: the kind. At most [MaxNameBytes].
-	Type     string
-	Encoding FrameEncoding // default [FrameUTF8]
+	Type     string        `json:"type,omitzero"`
+	Encoding FrameEncoding `json:"encoding,omitzero"` // default [FrameUTF8]
 	// Seq, when not 0, makes the append safe to repeat: the numbers of one lease increase, and a frame whose number is not
 	// above the last one accepted under the same lease is a duplicate, which changes nothing.
-	Seq           uint64
-	CorrelationID string
-	Mode          FrameMode // default [FrameDurable]
-	Live          LiveFrame // for mode [FrameLive]
+	Seq           uint64    `json:"seq,omitzero"`
+	CorrelationID string    `json:"correlation_id,omitzero"`
+	Mode          FrameMode `json:"mode,omitzero"` // default [FrameDurable]
+	Live          LiveFrame `json:"live,omitzero"` // for mode [FrameLive]
 	// ProducedAt is the worker's clock; 0 for none. It is told, and decides nothing.
-	ProducedAt Timestamp
+	ProducedAt Timestamp `json:"produced_at,omitzero"`
 }
 
 // LiveFrame says how long a frame of mode [FrameLive] stays readable (chapter 50, section 3.2). For at least TTL, unless
 // frames come faster than Ceiling in twice that time.
 type LiveFrame struct {
-	TTL     time.Duration // required: above 0, at most [MaxLiveTTL]
-	Floor   int           // how many are kept at least; default 64
-	Ceiling int           // how many are kept at most; default and bound 16,384, at least Floor
-	Alpha   float64       // weight of the newest interval in the estimated rate; default 0.2
+	TTL     time.Duration `json:"ttl_ms,omitzero"`  // required: above 0, at most [MaxLiveTTL]
+	Floor   int           `json:"floor,omitzero"`   // how many are kept at least; default 64
+	Ceiling int           `json:"ceiling,omitzero"` // how many are kept at most; default and bound 16,384, at least Floor
+	Alpha   float64       `json:"alpha,omitzero"`   // weight of the newest interval in the estimated rate; default 0.2
 }
 
 // AppendFrames appends frames to the stream of the attempt the fence names.
 type AppendFrames struct {
-	ExecutionID ExecutionID
-	Fence       Fence
-	Frames      []Frame // 1 to [MaxAppendFrames]
+	ExecutionID ExecutionID `json:"execution_id,omitzero"`
+	Fence       Fence       `json:"fence,omitzero"`
+	Frames      []Frame     `json:"frames,omitzero"` // 1 to [MaxAppendFrames]
 }
 
 // Appended says what an append came to.
 type Appended struct {
-	Frames []AppendedFrame // in the order of the command
-	Count  int64           // frames ever accepted by the stream
+	Frames []AppendedFrame `json:"frames,omitzero"` // in the order of the command
+	Count  int64           `json:"count,omitzero"`  // frames ever accepted by the stream
 }
 
 // AppendedFrame is one frame of an append.
 type AppendedFrame struct {
-	ID             FrameID // of a duplicate: the zero FrameID
-	SummaryVersion int64   // of mode [FrameSummary]; 0 otherwise
-	Duplicate      bool
+	ID             FrameID `json:"id,omitzero"`              // of a duplicate: the zero FrameID
+	SummaryVersion int64   `json:"summary_version,omitzero"` // of mode [FrameSummary]; 0 otherwise
+	Duplicate      bool    `json:"duplicate,omitzero"`
 }
 
 // StreamFrame is a frame as it is read. Its payload is shared with other readers: it must not be changed.
 type StreamFrame struct {
-	ID             FrameID
-	Kind           FrameKind
-	Type           string
-	Payload        []byte
-	Encoding       FrameEncoding
-	Mode           FrameMode
-	CorrelationID  string
-	SummaryVersion int64
-	ProducedAt     Timestamp
+	ID             FrameID       `json:"id,omitzero"`
+	Kind           FrameKind     `json:"kind,omitzero"`
+	Type           string        `json:"type,omitzero"`
+	Payload        []byte        `json:"payload,omitzero"`
+	Encoding       FrameEncoding `json:"encoding,omitzero"`
+	Mode           FrameMode     `json:"mode,omitzero"`
+	CorrelationID  string        `json:"correlation_id,omitzero"`
+	SummaryVersion int64         `json:"summary_version,omitzero"`
+	ProducedAt     Timestamp     `json:"produced_at,omitzero"`
 }
 
 // Visibility says which frames a reader wants.
@@ -139,32 +141,33 @@ const (
 
 // ReadStream asks for frames of a stream.
 type ReadStream struct {
-	ExecutionID  ExecutionID
-	AttemptIndex int
+	ExecutionID  ExecutionID `json:"execution_id,omitzero"`
+	AttemptIndex int         `json:"attempt_index,omitzero"`
 	// From and To are inclusive; the zero FrameID of To means the end.
-	From, To   FrameID
-	Limit      int // 1 to [MaxStreamPage]; default [DefaultPage]
-	Visibility Visibility
+	From       FrameID    `json:"from,omitzero"`
+	To         FrameID    `json:"to,omitzero"`
+	Limit      int        `json:"limit,omitzero"` // 1 to [MaxStreamPage]; default [DefaultPage]
+	Visibility Visibility `json:"visibility,omitzero"`
 }
 
 // TailStream asks for the frames behind a place of a stream, and waits for them.
 type TailStream struct {
-	ExecutionID  ExecutionID
-	AttemptIndex int
-	After        FrameID       // exclusive; the zero FrameID is before the first
-	Wait         time.Duration // 0 to [MaxTailWait]
-	Limit        int           // 1 to [MaxStreamPage]; default [DefaultPage]
-	Visibility   Visibility
+	ExecutionID  ExecutionID   `json:"execution_id,omitzero"`
+	AttemptIndex int           `json:"attempt_index,omitzero"`
+	After        FrameID       `json:"after,omitzero"`   // exclusive; the zero FrameID is before the first
+	Wait         time.Duration `json:"wait_ms,omitzero"` // 0 to [MaxTailWait]
+	Limit        int           `json:"limit,omitzero"`   // 1 to [MaxStreamPage]; default [DefaultPage]
+	Visibility   Visibility    `json:"visibility,omitzero"`
 }
 
 // StreamPage is what a read found. Frames and closure are of one instant: if ClosedAt is set and Frames is empty, or
 // shorter than the limits of a page allow, nothing more will come.
 type StreamPage struct {
-	Frames []StreamFrame
-	More   bool // the page is full: there may be more frames now
+	Frames []StreamFrame `json:"frames,omitzero"`
+	More   bool          `json:"more,omitzero"` // the page is full: there may be more frames now
 	// ClosedAt is when the attempt ended, and with it the stream; 0 while it is open.
-	ClosedAt     Timestamp
-	ClosedReason StreamClosed
+	ClosedAt     Timestamp    `json:"closed_at,omitzero"`
+	ClosedReason StreamClosed `json:"closed_reason,omitzero"`
 }
 
 // StreamClosed says why a stream is closed (chapter 50, section 1.2).
@@ -183,28 +186,28 @@ const (
 
 // StreamInfo tells of a stream without its frames.
 type StreamInfo struct {
-	ExecutionID  ExecutionID
-	AttemptIndex int
-	CreatedAt    Timestamp // of the first frame; 0 if there was none
-	Count        int64     // frames ever accepted
-	Bytes        int64     // their payloads together
-	Last         FrameID
-	ClosedAt     Timestamp
-	ClosedReason StreamClosed
+	ExecutionID  ExecutionID  `json:"execution_id,omitzero"`
+	AttemptIndex int          `json:"attempt_index,omitzero"`
+	CreatedAt    Timestamp    `json:"created_at,omitzero"` // of the first frame; 0 if there was none
+	Count        int64        `json:"count,omitzero"`      // frames ever accepted
+	Bytes        int64        `json:"bytes,omitzero"`      // their payloads together
+	Last         FrameID      `json:"last,omitzero"`
+	ClosedAt     Timestamp    `json:"closed_at,omitzero"`
+	ClosedReason StreamClosed `json:"closed_reason,omitzero"`
 }
 
 // StreamSummary is the document that the frames of mode [FrameSummary] have made (chapter 50, section 3.1).
 type StreamSummary struct {
-	Document  json.RawMessage
-	Version   int64 // how many patches were applied; 0 and no document if none was
-	FirstAt   Timestamp
-	UpdatedAt Timestamp
+	Document  json.RawMessage `json:"document,omitzero"`
+	Version   int64           `json:"version,omitzero"` // how many patches were applied; 0 and no document if none was
+	FirstAt   Timestamp       `json:"first_at,omitzero"`
+	UpdatedAt Timestamp       `json:"updated_at,omitzero"`
 }
 
 // StreamPolicy bounds the streams of an execution. Zero fields mean the defaults.
 type StreamPolicy struct {
-	MaxFrames int64 `json:"retention_maxlen,omitempty"` // 1 to ten times [MaxStreamFrames]; default [MaxStreamFrames]
-	MaxBytes  int64 `json:"max_bytes,omitempty"`        // 1 to 64 times [MaxStreamBytes]; default [MaxStreamBytes]
+	MaxFrames int64 `json:"retention_maxlen,omitzero"` // 1 to ten times [MaxStreamFrames]; default [MaxStreamFrames]
+	MaxBytes  int64 `json:"max_bytes,omitzero"`        // 1 to 64 times [MaxStreamBytes]; default [MaxStreamBytes]
 }
 
 // Compare orders ids as their frames are ordered.
@@ -217,3 +220,30 @@ func (id FrameID) Next() FrameID { return FrameID{MS: id.MS, Seq: id.Seq + 1} }
 
 // String is <ms>-<seq>.
 func (id FrameID) String() string { return fmt.Sprintf("%d-%d", id.MS, id.Seq) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (id FrameID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler] with the rules of [ParseFrameID].
+func (id *FrameID) UnmarshalText(text []byte) error {
+	parsed, err := ParseFrameID(string(text))
+	if err != nil {
+		return err
+	}
+	*id = parsed
+	return nil
+}
+
+// ParseFrameID reads <ms>-<seq>, or <ms> for the first id of that millisecond. A refusal matches [ErrInvalidInput].
+func ParseFrameID(s string) (FrameID, error) {
+	ms, seq, found := strings.Cut(s, "-")
+	if !found {
+		seq = "0"
+	}
+	at, err := strconv.ParseUint(ms, 10, 63)
+	n, err2 := strconv.ParseUint(seq, 10, 64)
+	if err != nil || err2 != nil {
+		return FrameID{}, &Error{Code: CodeInvalidInput, Op: "parse frame id", Detail: fmt.Sprintf("%q: want <ms>-<seq>", clip(s))}
+	}
+	return FrameID{MS: Timestamp(at), Seq: n}, nil
+}

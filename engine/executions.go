@@ -27,7 +27,10 @@ func (e *Engine) Submit(ctx context.Context, cmd flowfabric.Submit) (flowfabric.
 	if err := e.submit(ctx, []*ops.Submission{sub}); err != nil {
 		return flowfabric.SubmitResult{}, err
 	}
-	return sub.Result, sub.Result.Err
+	if err := sub.Result.Err; err != nil {
+		return flowfabric.SubmitResult{}, err
+	}
+	return sub.Result, nil
 }
 
 // SubmitMany implements [flowfabric.Executions].

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,12 +27,17 @@ type env struct {
 	store store.Store
 	pace  *pace
 	lane  ff.LaneID
+	// through says that svc is a way to an engine, not one itself.
+	through bool
 }
 
 func newEnv(t *testing.T, h Harness, cfg engine.Config) *env {
 	e := &env{T: t, pace: newPace()}
 	e.store = h.Open(t, e.pace.now)
 	e.svc = e.engineWith(cfg)
+	if h.Through != nil {
+		e.svc, e.through = h.Through(t, e.svc), true
+	}
 	return e
 }
 
@@ -106,9 +112,12 @@ func (e *env) ok(err error) {
 	}
 }
 
-// refused fails the test unless err has a code.
+// refused fails the test unless err has a code. Text that is no UTF-8 does not get to an engine that is called through JSON.
 func (e *env) refused(what string, err error, want ff.Code) {
 	e.Helper()
+	if e.through && errors.Is(err, ff.ErrInvalidInput) && strings.Contains(err.Error(), "invalid UTF-8") {
+		return
+	}
 	if got := codeOf(err); got != want {
 		e.Errorf("%s: error %v has code %q, want %q", what, err, got, want)
 	}

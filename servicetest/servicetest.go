@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/engine"
 	"github.com/flowfabric/flowfabric/store"
 )
@@ -19,6 +20,9 @@ type Harness struct {
 	// Open returns a new, empty store on clock. The harness closes it, by t.Cleanup. It is called from several tests at
 	// once.
 	Open func(t testing.TB, clock store.Clock) store.Store
+	// Through, if not nil, returns another way to an engine: what is called there must come to the same. What it opens ends with
+	// t.Cleanup.
+	Through func(t testing.TB, eng flowfabric.Service) flowfabric.Service
 }
 
 // Run runs the suite. The concerns run in parallel, each with an engine over a store of its own; the behaviours of a

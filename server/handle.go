@@ -1,0 +1,123 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/wire"
+)
+
+// longestWait is what a command may ask to wait at most, of all operations.
+const longestWait = flowfabric.MaxFlowWait
+
+// handle routes a pattern to a handler, as one of the requests its class bounds, and within its time.
+func (s *Server) handle(pattern string, class wire.Class, h http.HandlerFunc) {
+	gate := s.gate[class]
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case gate <- struct{}{}:
+			defer func() { <-gate }()
+		default:
+			writeError(w, r, &flowfabric.Error{Code: flowfabric.CodeResourceExhausted, Attrs: map[string]string{
+				"pool": string(class), "max": strconv.Itoa(cap(gate)), "retry_after_ms": "100",
+			}})
+			return
+		}
+		most := s.cfg.RequestTimeout
+		if class == wire.Waits {
+			most += longestWait
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), most)
+		defer cancel()
+		if class == wire.Waits {
+			defer context.AfterFunc(s.serving, cancel)() // a wait ends when the server is to stop
+		}
+		h(w, r.WithContext(ctx))
+	})
+}
+
+// ServeHTTP implements [http.Handler].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := r.Header.Get("X-Request-Id")
+	if !printable(id) {
+		id = rand.Text()
+	}
+	w.Header().Set("X-Request-Id", id)
+	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, id))
+	rec := &recorder{ResponseWriter: w}
+	start := s.cfg.Clock.Now()
+	defer func() {
+		if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // the value itself is the signal
+			s.cfg.Logger.ErrorContext(r.Context(), "a request panicked", "request_id", id, "route", template(r), "panic", p, "stack", string(debug.Stack()))
+			if rec.status == 0 {
+				writeError(rec, r, flowfabric.ErrBug)
+			}
+		}
+		s.cfg.Logger.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("method", r.Method), slog.String("route", template(r)),
+			slog.Int("status", rec.status), slog.Duration("took", s.cfg.Clock.Now().Sub(start)), slog.String("request_id", id))
+	}()
+	s.route(rec, r)
+}
+
+// route answers with JSON where the mux would with text.
+func (s *Server) route(w *recorder, r *http.Request) {
+	h, pattern := s.mux.Handler(r)
+	if pattern != "" {
+		s.mux.ServeHTTP(w, r)
+		return
+	}
+	miss := &recorder{ResponseWriter: discard{header: http.Header{}}}
+	h.ServeHTTP(miss, r)
+	body := wire.ErrorBody{Error: "not found", Code: "not_found"}
+	if miss.status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", miss.Header().Get("Allow"))
+		body = wire.ErrorBody{Error: "method not allowed", Code: "method_not_allowed"}
+	}
+	writeBody(w, r, max(miss.status, http.StatusNotFound), body)
+}
+
+// discard is where an answer goes that is written anew.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header            { return d.header }
+func (d discard) Write(text []byte) (int, error) { return len(text), nil }
+func (d discard) WriteHeader(int)                {}
+
+// recorder remembers the status of an answer.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for [http.ResponseController].
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+type requestKey struct{}
+
+func requestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestKey{}).(string)
+	return id
+}
+
+// printable reports whether a request id of a caller is taken: 1 to 128 printable characters.
+func printable(id string) bool {
+	for _, c := range []byte(id) {
+		if c < 0x21 || c > 0x7e {
+			return false
+		}
+	}
+	return id != "" && len(id) <= 128
+}

@@ -1,0 +1,46 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/wire"
+)
+
+// routeResources serves operations by the paths people expect.
+func (s *Server) routeResources() {
+	for _, res := range wire.Resources {
+		var names []string
+		for segment := range strings.SplitSeq(res.Path, "/") {
+			if name, ok := strings.CutPrefix(segment, "{"); ok {
+				names = append(names, strings.TrimSuffix(name, "}"))
+			}
+		}
+		s.handle(res.Method+" "+res.Path, res.Op.Class, func(w http.ResponseWriter, r *http.Request) { s.resource(w, r, res, names) })
+	}
+}
+
+// resource reads a command from the body, or the query of a request without one, and from the path, which wins.
+func (s *Server) resource(w http.ResponseWriter, r *http.Request, res wire.Resource, names []string) {
+	in := res.Op.New()
+	var wrong error // in the address
+	if res.Method == http.MethodGet || res.Method == http.MethodDelete {
+		wrong = wire.SetQuery(in, r.URL.Query())
+	} else if err := read(w, r, in); err != nil {
+		writeBad(w, r, err)
+		return
+	}
+	for _, name := range names {
+		if wrong == nil {
+			wrong = wire.Set(in, name, r.PathValue(name))
+		}
+	}
+	if bad, ok := errors.AsType[*wire.BadJSON](wrong); ok {
+		name := strings.TrimPrefix(bad.Field, "/")
+		writeError(w, r, &flowfabric.Error{Code: flowfabric.CodeInvalidInput, Op: res.Op.Name, Detail: name + ": " + bad.Detail, Attrs: map[string]string{"field": name}})
+		return
+	}
+	s.invoke(w, r, res.Op, in)
+}
