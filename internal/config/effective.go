@@ -1,0 +1,41 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// Setting is a variable and what it comes to.
+type Setting struct{ Name, Value string }
+
+// Effective lists all settings with what they come to, secrets masked.
+func (s *Server) Effective() []Setting {
+	v := reflect.ValueOf(*s)
+	settings := make([]Setting, v.NumField())
+	for i := range settings {
+		settings[i] = Setting{v.Type().Field(i).Tag.Get("env"), text(v.Field(i))}
+	}
+	return settings
+}
+
+func text(v reflect.Value) string {
+	if v.Kind() != reflect.Slice {
+		return fmt.Sprint(v.Interface())
+	}
+	parts := make([]string, v.Len())
+	for i := range parts {
+		parts[i] = fmt.Sprint(v.Index(i).Interface())
+	}
+	return strings.Join(parts, ",")
+}
+
+// names are the variables of [Server].
+func names() []string {
+	t := reflect.TypeFor[Server]()
+	names := make([]string, t.NumField())
+	for i := range names {
+		names[i] = t.Field(i).Tag.Get("env")
+	}
+	return names
+}
