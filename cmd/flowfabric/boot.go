@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"time"
 
 	"github.com/flowfabric/flowfabric"
@@ -20,7 +19,7 @@ import (
 type booted struct {
 	closeStore  func() error
 	engine      *engine.Engine
-	handler     http.Handler
+	server      *server.Server
 	api         net.Listener
 	diagnostics net.Listener // nil for none
 }
@@ -45,7 +44,7 @@ func start(ctx context.Context, cfg *config.Server, log *slog.Logger) (*booted, 
 		err = setUpLanes(ctx, b.engine, cfg.Lanes)
 	}
 	if err == nil {
-		b.handler, err = newHandler(b.engine, cfg)
+		b.server, err = newServer(b.engine, cfg, log)
 	}
 	if err != nil {
 		return nil, errors.Join(backend.Explain(url, err), b.close(ctx, cfg.ShutdownTimeout.Duration()))
@@ -109,13 +108,20 @@ func setUpLanes(ctx context.Context, svc flowfabric.Lanes, lanes []flowfabric.La
 	return nil
 }
 
-// newHandler returns the API over svc.
-func newHandler(svc flowfabric.Service, cfg *config.Server) (http.Handler, error) {
-	s, err := server.New(svc, server.Config{})
+// newServer returns the API over svc.
+func newServer(svc flowfabric.Service, cfg *config.Server, log *slog.Logger) (*server.Server, error) {
+	security, err := tlsConfig(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("set up the API: %w", err)
+		return nil, err
 	}
-	return requireToken(s, cfg.APIToken.Reveal()), nil
+	kind, err := backend.KindOf(cfg.StoreURL.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	return server.New(svc, server.Config{
+		Partitions: cfg.Partitions(), Version: buildVersion().String(), Family: string(kind), Token: cfg.APIToken.Reveal(), TLS: security,
+		ShutdownTimeout: cfg.ShutdownTimeout.Duration(), Logger: log,
+	})
 }
 
 // close stops the engine and closes the store; both within timeout.

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -12,7 +10,6 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/flowfabric/flowfabric/internal/config"
@@ -23,11 +20,8 @@ const headTimeout = 10 * time.Second
 
 // listen opens the ports.
 func (b *booted) listen(ctx context.Context, cfg *config.Server) error {
-	security, err := tlsConfig(cfg)
-	if err != nil {
-		return err
-	}
 	var lc net.ListenConfig
+	var err error
 	if b.api, err = lc.Listen(ctx, "tcp", cfg.Listen); err != nil {
 		return fmt.Errorf("listen, as FF_LISTEN_ADDR says: %w", err)
 	}
@@ -35,9 +29,6 @@ func (b *booted) listen(ctx context.Context, cfg *config.Server) error {
 		if b.diagnostics, err = lc.Listen(ctx, "tcp", cfg.MetricsAddr); err != nil {
 			return errors.Join(fmt.Errorf("listen, as FF_METRICS_ADDR says: %w", err), b.api.Close())
 		}
-	}
-	if security != nil {
-		b.api = tls.NewListener(b.api, security)
 	}
 	return nil
 }
@@ -69,7 +60,7 @@ func tlsConfig(cfg *config.Server) (*tls.Config, error) {
 // serve answers requests until ctx ends; then it finishes those under way, within the configured time.
 func (b *booted) serve(ctx context.Context, cfg *config.Server) error {
 	if b.diagnostics == nil {
-		return serveHTTP(ctx, b.api, b.handler, cfg.ShutdownTimeout.Duration())
+		return b.server.Serve(ctx, b.api)
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -78,7 +69,7 @@ func (b *booted) serve(ctx context.Context, cfg *config.Server) error {
 		failed <- serveHTTP(ctx, b.diagnostics, profiles(), cfg.ShutdownTimeout.Duration())
 		stop() // one does not go on without the other
 	}()
-	err := serveHTTP(ctx, b.api, b.handler, cfg.ShutdownTimeout.Duration())
+	err := b.server.Serve(ctx, b.api)
 	stop()
 	return errors.Join(err, <-failed)
 }
@@ -119,25 +110,4 @@ func profiles() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
-}
-
-// requireToken lets requests through that present the token; all, if there is none. Digests are compared, so that the time
-// it takes tells neither the token nor its length.
-func requireToken(next http.Handler, token string) http.Handler {
-	if token == "" {
-		return next
-	}
-	want := sha256.Sum256([]byte(token))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		text, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		got := sha256.Sum256([]byte(text))
-		if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="flowfabric"`)
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusUnauthorized)
-			_, _ = w.Write([]byte(`{"error":"Unauthorized"}`)) // the caller has gone
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
