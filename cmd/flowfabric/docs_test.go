@@ -49,7 +49,8 @@ const docsHead = `# The command line
 Generated from the commands themselves: ` + "`go test ./cmd/flowfabric -run Docs -update`" + `. The scripts in
 cmd/flowfabric/testdata/script show the commands at work, and are tests.
 
-Commands on executions, flows, lanes, limits, workers, events and secrets take these flags besides their own. ` + targetHelp + `
+Commands on executions, flows, lanes, limits, workers, events and secrets take these flags besides their own.
+` + targetHelp + `
 
 ` + "```" + `
       --server URL    URL of the server (default $FF_SERVER, or else ` + defaultServer + `)
