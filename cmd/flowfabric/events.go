@@ -55,11 +55,8 @@ func (s *session) tailEvents(ctx context.Context, q flowfabric.ReadEvents, stop 
 	}
 	for {
 		page, err := s.ReadEvents(ctx, q)
-		if ctx.Err() != nil { // interrupted, which is how one stops watching
-			return nil
-		}
 		if err != nil {
-			return err
+			return unlessInterrupted(ctx, err)
 		}
 		for _, event := range page.Events {
 			if err := s.out.value(event, func(w io.Writer) { eventLine(w, &event) }); err != nil {

@@ -78,29 +78,23 @@ func exitOfCode(code flowfabric.Code) int {
 	return exitFailure
 }
 
-// advice says what to do about an error that does not say so itself; empty for none.
+// advice says what to do about an error whose text does not; empty for none.
 func advice(err error) string {
 	var e *flowfabric.Error
 	if !errors.As(err, &e) {
 		return ""
 	}
-	switch e.Code {
-	case flowfabric.CodeExecutionNotFound:
-		return "flowfabric list shows the executions there are; a finished one is kept for a while only"
-	case flowfabric.CodeFlowNotFound:
-		return "flowfabric flow list shows the flows there are"
-	case flowfabric.CodeBudgetNotFound:
-		return "flowfabric budget list shows the budgets there are"
-	case flowfabric.CodeQuotaNotFound:
-		return "flowfabric quota list shows the quotas there are"
-	case flowfabric.CodeWaitpointNotFound:
-		return "flowfabric waitpoints EXECUTION shows what the execution waits for"
-	case flowfabric.CodeExecutionNotTerminal:
-		return "cancel it first, or wait for its end with flowfabric result --wait"
-	case flowfabric.CodeExecutionNotEligible:
-		return "flowfabric explain EXECUTION says what it is doing"
-	case flowfabric.CodeUnavailable:
-		return "is the server running? Its URL is --server or FF_SERVER; flowfabric dev starts one; --store URL needs none"
-	}
-	return ""
+	return advices[e.Code]
+}
+
+var advices = map[flowfabric.Code]string{
+	flowfabric.CodeExecutionNotFound:    "flowfabric list shows the executions there are; a finished one is kept for a while only",
+	flowfabric.CodeFlowNotFound:         "flowfabric flow list shows the flows there are",
+	flowfabric.CodeBudgetNotFound:       "flowfabric budget list shows the budgets there are",
+	flowfabric.CodeQuotaNotFound:        "flowfabric quota list shows the quotas there are",
+	flowfabric.CodeWaitpointNotFound:    "flowfabric waitpoints EXECUTION shows what the execution waits for",
+	flowfabric.CodeExecutionNotTerminal: "cancel it first, or wait for its end with flowfabric result --wait",
+	flowfabric.CodeExecutionNotEligible: "flowfabric explain EXECUTION says what it is doing",
+	flowfabric.CodeUnavailable: "is the server running? Its URL is --server or FF_SERVER; flowfabric dev starts one; " +
+		"--store URL needs none",
 }

@@ -115,6 +115,9 @@ func newFlowCancel() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if res.Policy == "" { // it had ended without a cancel
+			return exitError{fmt.Errorf("flow %s has ended; flowfabric flow get %s says how", id, id), exitConflict}
+		}
 		return s.out.done(res, "flow %s is cancelled, %s", id, res.Policy)
 	})
 	cmd.Flags().StringVar(&policy, "policy", string(flowfabric.CancelAll), "which members are cancelled: cancel_all, cancel_pending or flow_only")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -25,7 +26,9 @@ server says at its start what they came to. Without FF_API_TOKEN it listens on l
 SIGINT and SIGTERM stop it: it takes no more requests and finishes those under way, within
 FF_SHUTDOWN_TIMEOUT_MS. A second signal ends it at once, with exit status 130.
 
-Exit status: 0 a clean stop, 1 a configuration or a start that failed, 2 bad usage.`,
+Exit status: 0 a clean stop, 1 a configuration or a start that failed, 2 bad usage.
+
+` + variables(),
 		Example: `  FF_STORE_URL=sqlite:app.db flowfabric serve
   FF_STORE_URL_FILE=/run/secrets/db FF_API_TOKEN_FILE=/run/secrets/token flowfabric serve
   flowfabric serve --check-config`,
@@ -40,6 +43,21 @@ Exit status: 0 a clean stop, 1 a configuration or a start that failed, 2 bad usa
 	}
 	cmd.Flags().BoolVar(&checkOnly, "check-config", false, "print what the configuration comes to, secrets masked, and start nothing")
 	return cmd
+}
+
+// variables lists the variables of the configuration for people.
+func variables() string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, v := range config.Variables() {
+		help := v.Help
+		if v.Default != "" {
+			help += " (default " + v.Default + ")"
+		}
+		fmt.Fprintf(w, "  %s\t%s\n", v.Name, help)
+	}
+	_ = w.Flush() // into memory
+	return b.String()
 }
 
 func runServe(ctx context.Context, stdout, stderr io.Writer, checkOnly bool) error {

@@ -56,13 +56,23 @@ func group(use, short string, below ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// wait pauses for a while; it fails when ctx ends before.
-func (s *session) wait(ctx context.Context, pause *clock.Timer) error {
-	defer pause.Stop()
+// pause waits for a timer, or the end of ctx, which is an error.
+func pause(ctx context.Context, timer *clock.Timer) error {
+	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-pause.C:
+	case <-timer.C:
 		return nil
+	}
+}
+
+// unlessInterrupted passes an error on, unless ctx has ended: interrupting is how one stops watching.
+func unlessInterrupted(ctx context.Context, err error) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	default:
+		return err
 	}
 }

@@ -24,14 +24,11 @@ end go to the standard error. With --json each frame and mark is a line, with a 
 		}
 		q := flowfabric.FollowStream{ExecutionID: id, After: flowfabric.StreamCursor(after)}
 		for item, err := range flowfabric.Follow(ctx, s.Service, q) {
-			if ctx.Err() != nil { // interrupted, which is how one stops watching
-				return nil
-			}
 			if err == nil {
 				err = s.printItem(item)
 			}
 			if err != nil {
-				return err
+				return unlessInterrupted(ctx, err)
 			}
 		}
 		return nil
@@ -96,7 +93,7 @@ func newLogs() *cobra.Command {
 		}
 		return s.printFrames(ctx, q)
 	})
-	cmd.Flags().IntVar(&attempt, "attempt", -1, "index of the attempt, from 0 (default: the latest)")
+	cmd.Flags().IntVar(&attempt, "attempt", -1, "index of the attempt, from 0; -1 for the latest")
 	cmd.Flags().StringVar(&from, "from", "", "`ID` of the first frame")
 	cmd.Flags().IntVar(&limit, "limit", flowfabric.MaxPage, fmt.Sprintf("how many frames to print at most, 1 to %d", flowfabric.MaxStreamPage))
 	return cmd

@@ -58,11 +58,8 @@ func watch(ctx context.Context, s *session, every time.Duration, look func(conte
 	for {
 		s.out.now = flowfabric.TimestampOf(s.clock.Now())
 		f, err := look(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
 		if err != nil {
-			return err
+			return unlessInterrupted(ctx, err)
 		}
 		if terminal || f.key != shown {
 			if err := s.show(f, terminal); err != nil {
@@ -70,8 +67,11 @@ func watch(ctx context.Context, s *session, every time.Duration, look func(conte
 			}
 			shown = f.key
 		}
-		if f.over || s.wait(ctx, s.clock.NewTimer(max(every, least))) != nil {
+		if f.over {
 			return nil
+		}
+		if err := pause(ctx, s.clock.NewTimer(max(every, least))); err != nil {
+			return unlessInterrupted(ctx, err)
 		}
 	}
 }

@@ -30,12 +30,20 @@ func text(v reflect.Value) string {
 	return strings.Join(parts, ",")
 }
 
-// names are the variables of [Server].
-func names() []string {
+// Variable is a variable of the environment.
+type Variable struct {
+	Name    string
+	Default string
+	Help    string
+}
+
+// Variables lists those of [Server].
+func Variables() []Variable {
 	t := reflect.TypeFor[Server]()
-	names := make([]string, t.NumField())
-	for i := range names {
-		names[i] = t.Field(i).Tag.Get("env")
+	vars := make([]Variable, t.NumField())
+	for i := range vars {
+		tag := t.Field(i).Tag
+		vars[i] = Variable{tag.Get("env"), tag.Get("envDefault"), tag.Get("help")}
 	}
-	return names
+	return vars
 }

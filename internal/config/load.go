@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"reflect"
 	"slices"
@@ -118,11 +119,12 @@ func translate(err error, vars map[string]string) error {
 		return &Error{name, fmt.Sprintf("expected u16, got '%s'", clip(vars[name]))}
 	case reflect.Uint32:
 		return &Error{name, fmt.Sprintf("expected u32, got '%s'", clip(vars[name]))}
+	default:
+		if parse.Type == reflect.TypeFor[slog.Level]() {
+			return &Error{name, fmt.Sprintf("unknown level '%s': expected 'debug', 'info', 'warn' or 'error'", clip(vars[name]))}
+		}
+		return &Error{name, parse.Err.Error()}
 	}
-	if name == "FF_LOG_LEVEL" {
-		return &Error{name, fmt.Sprintf("unknown level '%s': expected 'debug', 'info', 'warn' or 'error'", clip(vars[name]))}
-	}
-	return &Error{name, parse.Err.Error()}
 }
 
 // retired are variables of other servers of this API that mean nothing here.
@@ -136,8 +138,10 @@ var ofClients = []string{"FF_SERVER", "FF_TOKEN"}
 
 // withoutEffect says which variables mean nothing, in order of their names.
 func withoutEffect(vars map[string]string) []string {
-	known := append(names(), aliasTail)
-	known = append(known, ofClients...)
+	known := append([]string{aliasTail}, ofClients...)
+	for _, v := range Variables() {
+		known = append(known, v.Name)
+	}
 	for _, name := range secretFiles {
 		known = append(known, name+"_FILE")
 	}
