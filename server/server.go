@@ -26,7 +26,7 @@ type Config struct {
 	MaxReads, MaxWrites, MaxWaits int
 	// RequestTimeout bounds a request beside what its command asks to wait: 1 s to 10 minutes. Default 60 s.
 	RequestTimeout time.Duration
-	// ShutdownTimeout is how long requests under way may take when the server is told to stop: 100 ms to 10 minutes. Default 30 s.
+	// ShutdownTimeout is how long requests under way may take when the server is told to stop: 1 ms to 10 minutes. Default 30 s.
 	ShutdownTimeout time.Duration
 	// Token, if not empty, must be presented by every request, as bearer token: whoever has it may do everything. Without one
 	// anybody may.
@@ -65,8 +65,8 @@ func (c *Config) validate() error {
 	if c.RequestTimeout < time.Second || c.RequestTimeout > 10*time.Minute {
 		return bad("RequestTimeout", "must be between 1s and 10m")
 	}
-	if c.ShutdownTimeout < 100*time.Millisecond || c.ShutdownTimeout > 10*time.Minute {
-		return bad("ShutdownTimeout", "must be between 100ms and 10m")
+	if c.ShutdownTimeout < time.Millisecond || c.ShutdownTimeout > 10*time.Minute {
+		return bad("ShutdownTimeout", "must be between 1ms and 10m")
 	}
 	return nil
 }

@@ -69,6 +69,7 @@ func (s *served) post(t *testing.T, op, token, body string) (status int, answer 
 	if err != nil {
 		t.Fatal(err)
 	}
+	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Close = true
 	res, err := http.DefaultClient.Do(req)
@@ -137,7 +138,8 @@ func TestServe_WarnsWhenTheConfiguredSecretIsNotThatOfTheStore(t *testing.T) {
 }
 
 func TestServe_StopsWhileACallIsUnderWay(t *testing.T) {
-	s := serveAs(t, map[string]string{"FF_STORE_URL": "memory:", "FF_SHUTDOWN_TIMEOUT_MS": "50"})
+	s := serveAs(t, map[string]string{"FF_STORE_URL": "memory:", "FF_SHUTDOWN_TIMEOUT_MS": "5000"})
+	var status int
 	answered := make(chan error, 1)
 	begun := make(chan struct{})
 	go func() {
@@ -145,16 +147,17 @@ func TestServe_StopsWhileACallIsUnderWay(t *testing.T) {
 		req, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost, s.api+"/v1/calls/claim", body)
 		if err == nil {
 			var res *http.Response
+			req.Header.Set("Content-Type", "application/json")
 			if res, err = http.DefaultClient.Do(req); err == nil {
-				err = res.Body.Close()
+				status, err = res.StatusCode, res.Body.Close()
 			}
 		}
 		answered <- err
 	}()
 	<-begun
 	s.end(t)
-	if err := <-answered; err == nil {
-		t.Error("the claim was answered, with nothing to hand out")
+	if err := <-answered; err != nil || status != http.StatusGatewayTimeout && status != http.StatusServiceUnavailable {
+		t.Errorf("the claim is answered %d, %v; want that it came to nothing", status, err)
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
