@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -13,7 +14,7 @@ import (
 	"github.com/flowfabric/flowfabric/internal/wire"
 )
 
-// Config configures a [Server]. The zero value serves everything to everyone: bind it to loopback only.
+// Config configures a [Server]. Without a Token it serves everything to everyone: bind it to loopback only.
 type Config struct {
 	// Partitions are those of the engine; clients mint ids with them. Default [flowfabric.DefaultPartitions].
 	Partitions flowfabric.PartitionConfig
@@ -25,8 +26,13 @@ type Config struct {
 	MaxReads, MaxWrites, MaxWaits int
 	// RequestTimeout bounds a request beside what its command asks to wait: 1 s to 10 minutes. Default 60 s.
 	RequestTimeout time.Duration
-	// ShutdownTimeout is how long requests under way may take when the server is told to stop: 100 ms to 10 minutes. Default 30 s.
+	// ShutdownTimeout is how long requests under way may take when the server is told to stop: 1 ms to 10 minutes. Default 30 s.
 	ShutdownTimeout time.Duration
+	// Token, if not empty, must be presented by every request, as bearer token: whoever has it may do everything. Without one
+	// anybody may.
+	Token string
+	// TLS, if not nil, is how connections are secured; it should offer "h2" and "http/1.1".
+	TLS *tls.Config
 	// Logger hears of requests at level debug, of panics at error. Default: discards.
 	Logger *slog.Logger
 	// Clock tells the time of requests. Default: the machine's.
@@ -59,8 +65,8 @@ func (c *Config) validate() error {
 	if c.RequestTimeout < time.Second || c.RequestTimeout > 10*time.Minute {
 		return bad("RequestTimeout", "must be between 1s and 10m")
 	}
-	if c.ShutdownTimeout < 100*time.Millisecond || c.ShutdownTimeout > 10*time.Minute {
-		return bad("ShutdownTimeout", "must be between 100ms and 10m")
+	if c.ShutdownTimeout < time.Millisecond || c.ShutdownTimeout > 10*time.Minute {
+		return bad("ShutdownTimeout", "must be between 1ms and 10m")
 	}
 	return nil
 }
@@ -92,6 +98,7 @@ func New(svc flowfabric.Service, cfg Config) (*Server, error) {
 	s.routeCalls()
 	s.routeBatches()
 	s.routeResources()
+	s.routeHealth()
 	s.handle("GET "+wire.CapabilitiesPath, wire.Reads, s.capabilities)
 	return s, nil
 }

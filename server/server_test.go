@@ -317,7 +317,7 @@ func TestServe_AStopAnswersWaitsAtOnce(t *testing.T) {
 func TestNew_RefusesABadConfig(t *testing.T) {
 	for name, cfg := range map[string]server.Config{
 		"reads": {MaxReads: -1}, "writes": {MaxWrites: 1_000_001}, "waits": {MaxWaits: -5}, "timeout": {RequestTimeout: time.Second - 1},
-		"long timeout": {RequestTimeout: 10*time.Minute + 1}, "shutdown": {ShutdownTimeout: time.Millisecond},
+		"long timeout": {RequestTimeout: 10*time.Minute + 1}, "shutdown": {ShutdownTimeout: time.Millisecond - 1},
 	} {
 		if _, err := server.New(&blocking{}, cfg); !errors.Is(err, flowfabric.ErrInvalidInput) {
 			t.Errorf("%s: %v, want invalid_input", name, err)

@@ -2,6 +2,7 @@ package servicetest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ var limitAdminTests = []behaviour{
 	{"FIX_B5_ABreachDoesNotUseItsKeyUp", testReportBreachKey},
 	{"K2_K6_K10_AReportCountsAllOrNothing", testReportWhole},
 	{"K7_K8_AReleaseGivesBackWhatWasSpentOnce", testReleaseBudget},
+	{"WhatIsMadeAgainCountsAnew", testMadeAgain},
 	{"K9_AResetLeavesNothingUsed", testResetBudget},
 	{"FIX_B6_WhatWasConsumedMayBeRecorded", testReportRecorded},
 	{"FIX_B10_ARepeatedDefinitionIsOne", testLimitsDefinedTwice},
@@ -101,6 +103,44 @@ func testReleaseBudget(e *env) {
 	report.DedupKey = ""
 	e.used(report)
 	e.equal("spent anew", e.budgetStatus(b).Usage, ff.Amounts{"t": 35})
+	e.complete(c)
+}
+
+// testMadeAgain: a quota or budget that is made again under the id of one that was deleted.
+func testMadeAgain(e *env) {
+	if !e.limited() {
+		return
+	}
+	q := ff.CreateQuota{QuotaID: ff.NewQuotaID(), MaxConcurrent: 2}
+	e.quota(q)
+	before := e.running(ff.Submit{Policy: underQuota(q.QuotaID, "k")})
+	ids := e.several(3, ff.Submit{Policy: underQuota(q.QuotaID, "k")})
+	e.ok(e.svc.DeleteQuota(e.Context(), q.QuotaID))
+	meanwhile := e.claim()
+	e.quota(q)
+	e.equal("who runs is counted", e.active(q.QuotaID, "k"), 2)
+	e.nothingClaimable("with both slots taken")
+	e.complete(meanwhile)
+	e.equal("one has ended", e.active(q.QuotaID, "k"), 1)
+	next := e.soonClaims(1)[0]
+	e.equal("one more may run", slices.Contains(ids, next.ExecutionID), true)
+	e.complete(before)
+	e.complete(next)
+	e.complete(e.soonClaims(1)[0])
+	e.equal("in the end", e.active(q.QuotaID, "k"), 0)
+
+	b := ff.CreateBudget{BudgetID: ff.NewBudgetID(), Hard: ff.Amounts{"t": 100}}
+	e.budget(b)
+	c := e.running(ff.Submit{Policy: underBudget(b.BudgetID, 0)})
+	e.used(ff.ReportUsage{BudgetID: b.BudgetID, ExecutionID: c.ExecutionID, Amounts: ff.Amounts{"t": 30}})
+	e.ok(e.svc.DeleteBudget(e.Context(), b.BudgetID))
+	e.advance(time.Millisecond)
+	e.budget(b)
+	e.ok(e.svc.ReleaseBudget(e.Context(), b.BudgetID, c.ExecutionID))
+	e.equal("nothing of it was consumed yet", e.budgetStatus(b.BudgetID).Usage, ff.Amounts{})
+	e.used(ff.ReportUsage{BudgetID: b.BudgetID, ExecutionID: c.ExecutionID, Amounts: ff.Amounts{"t": 5}})
+	e.ok(e.svc.ReleaseBudget(e.Context(), b.BudgetID, c.ExecutionID))
+	e.equal("what was consumed of it is given back", e.budgetStatus(b.BudgetID).Usage, ff.Amounts{})
 	e.complete(c)
 }
 

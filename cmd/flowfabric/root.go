@@ -2,27 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
-
-	"github.com/flowfabric/flowfabric/bench"
-	"github.com/flowfabric/flowfabric/internal/backend"
 )
-
-// Exit codes, as the package documentation has them.
-const (
-	exitOK      = 0
-	exitFailure = 1
-	exitUsage   = 2
-	exitCheck   = 3
-)
-
-const exitCodes = `Exit status: 0 success, 1 failure, 2 a bad flag, argument or URL, 3 the check of demo or bench failed.`
-
-var errCheck = errors.New("check failed")
 
 // run executes a command line and returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -35,11 +19,31 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	code := exitCode(err)
 	if err != nil {
 		fmt.Fprintf(stderr, "flowfabric: %v\n", err)
+		if what := advice(err); what != "" {
+			fmt.Fprintf(stderr, "%s\n", what)
+		}
 	}
 	if code == exitUsage {
 		fmt.Fprintf(stderr, "See: %s --help\n", cmd.CommandPath())
 	}
 	return code
+}
+
+// Groups of commands, in the order of the help.
+const (
+	groupServer     = "server"
+	groupExecutions = "executions"
+	groupOperators  = "operators"
+	groupObjects    = "objects"
+	groupTools      = "tools"
+)
+
+var groups = []*cobra.Group{
+	{ID: groupServer, Title: "Server:"},
+	{ID: groupExecutions, Title: "Executions:"},
+	{ID: groupOperators, Title: "What operators do to executions:"},
+	{ID: groupObjects, Title: "Everything else:"},
+	{ID: groupTools, Title: "Tools:"},
 }
 
 func newRoot() *cobra.Command {
@@ -50,20 +54,26 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newDemo(), newDemoWorker(), newBench(), newMigrate(), newVersion())
+	root.AddGroup(groups...)
+	for id, commands := range map[string][]*cobra.Command{
+		groupServer:     {newServe(), newDev(), newMigrate(), newDoctor(), newAdmin()},
+		groupExecutions: {newSubmit(), newGet(), newList(), newWatch(), newResult(), newLogs(), newTail(), newExplain()},
+		groupOperators: {
+			newCancel(), newReplay(), newPriority(), newRevoke(), newBlock(), newUnblock(), newResume(), newSignal(), newWaitpoints(),
+		},
+		groupObjects: {newFlow(), newLane(), newBudget(), newQuota(), newWorker(), newEvents(), newSecrets()},
+		groupTools:   {newDemo(), newBench(), newVersion()},
+	} {
+		for _, cmd := range commands {
+			cmd.GroupID = id
+			root.AddCommand(cmd)
+		}
+	}
+	root.SetCompletionCommandGroupID(groupTools)
+	root.SetHelpCommandGroupID(groupTools)
+	root.AddCommand(newDemoWorker())
 	return root
 }
-
-// begun marks the error of a command that has begun. All others are cobra's, about the command line.
-type begun struct{ error }
-
-func (e begun) Unwrap() error { return e.error }
-
-// usageError marks an error of a command that has begun, but can do nothing with what it was told.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
 
 // begin makes a command's RunE of fn.
 func begin(fn func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
@@ -73,18 +83,4 @@ func begin(fn func(*cobra.Command, []string) error) func(*cobra.Command, []strin
 		}
 		return nil
 	}
-}
-
-func exitCode(err error) int {
-	var b begun
-	var u usageError
-	switch {
-	case err == nil:
-		return exitOK
-	case !errors.As(err, &b), errors.As(err, &u), errors.Is(err, backend.ErrURL), errors.Is(err, bench.ErrOptions):
-		return exitUsage
-	case errors.Is(err, errCheck), errors.Is(err, bench.ErrNotDurable):
-		return exitCheck
-	}
-	return exitFailure
 }

@@ -136,10 +136,15 @@ func (b *Books) need(e *record.Execution, u record.BudgetUse) ff.Amounts {
 // spent is what an execution has consumed since the last reset.
 func (b *Books) spent(e *record.Execution, id ff.BudgetID) ff.Amounts {
 	def, l := b.Budget(id), b.ledger(e, id)
-	if l == nil || def == nil || l.Period != def.Period {
+	if l == nil || def == nil || !current(l, def) {
 		return nil
 	}
 	return l.Spent
+}
+
+// current reports whether a ledger is of this period of a budget, and not of one that was deleted before it was made.
+func current(l *record.Ledger, def *record.Budget) bool {
+	return l.Period == def.Period && l.UpdatedAt >= def.CreatedAt
 }
 
 // sum is a+b, or the largest number there is.
@@ -150,15 +155,13 @@ func sum(a, b int64) int64 {
 	return a + b
 }
 
+// takeSlot counts an execution that begins, also under a quota that was deleted: one that is made under its id again counts who
+// runs then.
 func (b *Books) takeSlot(q ff.QuotaUse, now ff.Timestamp) {
-	def := b.quota(q.ID)
-	if def == nil {
-		return
-	}
 	use := b.useToChange(b.useKey(q))
 	use.Active++
 	use.UpdatedAt = now
-	if def.Rate > 0 {
+	if def := b.quota(q.ID); def != nil && def.Rate > 0 {
 		use.Window = enter(def, begun(def, use.Window, now), now)
 	} else {
 		use.Window = nil
@@ -201,14 +204,10 @@ func (b *Books) Release(e *record.Execution, now ff.Timestamp) *record.Limits {
 }
 
 func (b *Books) giveSlot(q ff.QuotaUse, now ff.Timestamp) {
-	def, key := b.quota(q.ID), b.useKey(q)
-	if def == nil && read[*record.QuotaUse](b, key) == nil {
-		return
-	}
-	use := b.useToChange(key)
+	use := b.useToChange(b.useKey(q))
 	use.Active = max(0, use.Active-1)
 	use.UpdatedAt = now
-	b.wakeUse(def, use, now)
+	b.wakeUse(b.quota(q.ID), use, now)
 }
 
 func (b *Books) giveBack(e *record.Execution, u record.BudgetUse, now ff.Timestamp) {

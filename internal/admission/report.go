@@ -76,7 +76,7 @@ func (b *Books) heldOf(e *record.Execution, id ff.BudgetID) ff.Amounts {
 // enterSpent writes what an execution consumed into its ledger, and how much of that its reservation has paid.
 func (b *Books) enterSpent(e *record.Execution, def *record.Budget, amounts, held ff.Amounts, now ff.Timestamp) {
 	l := b.ledgerToChange(e, def.BudgetID)
-	if l.Period != def.Period {
+	if !current(l, def) {
 		l.Period, l.Spent = def.Period, ff.Amounts{}
 	}
 	if since := admittedSince(e); l.DrawnEpoch != since {

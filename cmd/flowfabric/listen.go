@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"time"
+
+	"github.com/flowfabric/flowfabric/internal/config"
+)
+
+// headTimeout bounds how long a caller takes over the head of a request.
+const headTimeout = 10 * time.Second
+
+// listen opens the ports.
+func (b *booted) listen(ctx context.Context, cfg *config.Server) error {
+	var lc net.ListenConfig
+	var err error
+	if b.api, err = lc.Listen(ctx, "tcp", cfg.Listen); err != nil {
+		return fmt.Errorf("listen, as FF_LISTEN_ADDR says: %w", err)
+	}
+	if cfg.MetricsAddr != "" {
+		if b.diagnostics, err = lc.Listen(ctx, "tcp", cfg.MetricsAddr); err != nil {
+			return errors.Join(fmt.Errorf("listen, as FF_METRICS_ADDR says: %w", err), b.api.Close())
+		}
+	}
+	return nil
+}
+
+// tlsConfig returns nil for none.
+func tlsConfig(cfg *config.Server) (*tls.Config, error) {
+	if cfg.TLSCert == "" {
+		return nil, nil
+	}
+	cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("read FF_TLS_CERT_FILE and FF_TLS_KEY_FILE: %w", err)
+	}
+	security := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	if cfg.TLSClientCA == "" {
+		return security, nil
+	}
+	text, err := os.ReadFile(cfg.TLSClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("read FF_TLS_CLIENT_CA_FILE: %w", err)
+	}
+	security.ClientCAs, security.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
+	if !security.ClientCAs.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("read FF_TLS_CLIENT_CA_FILE: %s has no certificate in PEM form", cfg.TLSClientCA)
+	}
+	return security, nil
+}
+
+// serve answers requests until ctx ends; then it finishes those under way, within the configured time.
+func (b *booted) serve(ctx context.Context, cfg *config.Server) error {
+	if b.diagnostics == nil {
+		return b.server.Serve(ctx, b.api)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	failed := make(chan error, 1)
+	go func() {
+		failed <- serveHTTP(ctx, b.diagnostics, profiles(), cfg.ShutdownTimeout.Duration())
+		stop() // one does not go on without the other
+	}()
+	err := b.server.Serve(ctx, b.api)
+	stop()
+	return errors.Join(err, <-failed)
+}
+
+// serveHTTP serves a listener until ctx ends, and then for at most timeout.
+func serveHTTP(ctx context.Context, ln net.Listener, handler http.Handler, timeout time.Duration) error {
+	requests, abort := context.WithCancel(context.WithoutCancel(ctx))
+	defer abort()
+	s := &http.Server{
+		Handler: handler, ReadHeaderTimeout: headTimeout,
+		BaseContext: func(net.Listener) context.Context { return requests },
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ln) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	if err := s.Shutdown(within); err != nil { // requests that are late are cut off
+		abort()
+		_ = s.Close() // the listener is closed already
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// profiles serves what tells of the process itself.
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}
