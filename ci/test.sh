@@ -25,5 +25,6 @@ esac
 if [ $# = 0 ]; then
 	set -- ./...
 fi
-# No package needs minutes: one that hangs should be known before anybody has lost patience.
-exec ci/servers.sh go test ${race:+"$race"} -timeout=10m "$@"
+# No package needs a quarter of an hour, even where others use the machine, too: one that hangs should be known before anybody
+# has lost patience.
+exec ci/servers.sh go test ${race:+"$race"} -timeout=15m "$@"
