@@ -147,6 +147,7 @@ func TestServe_StopsWhileACallIsUnderWay(t *testing.T) {
 		req, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost, s.api+"/v1/calls/claim", body)
 		if err == nil {
 			var res *http.Response
+			req.Header.Set("Expect", "100-continue") // so that the body is read when the call is under way
 			req.Header.Set("Content-Type", "application/json")
 			if res, err = http.DefaultClient.Do(req); err == nil {
 				status, err = res.StatusCode, res.Body.Close()
