@@ -59,7 +59,8 @@ func (c *Client) ListExpiredLeases(ctx context.Context, q flowfabric.ListExpired
 }
 
 // Claim implements [flowfabric.Workers]. When the answer does not come, because ctx has ended or the connection was lost, what
-// the server may have handed out is asked for again and given back, so that nobody has to wait until its lease runs out.
+// the server may have handed out is asked for again and given back, so that nobody has to wait until its lease runs out; that may
+// hold work for a moment which came since.
 func (c *Client) Claim(ctx context.Context, cmd flowfabric.Claim) ([]flowfabric.Claimed, error) {
 	cmd.RequestID = cmp.Or(cmd.RequestID, rand.Text())
 	res, err := callFor(ctx, c, wire.Claim, cmd, cmd.Wait, true)

@@ -128,6 +128,10 @@ func testWaitCancelled(e *env) {
 	e.eventually("the cancelled claim is answered", w.isDone)
 	e.refused("cancelled", w.err, ff.CodeTimeout)
 	id := e.submit(ff.Submit{})
+	if e.through { // who asks for what was granted, to give it back, may take it for a moment
+		e.equal("claimed", e.soonClaims(1)[0].ExecutionID, id)
+		return
+	}
 	c := e.claim()
 	e.equal("claimed", c.ExecutionID, id)
 	e.equal("epoch", c.Fence.Epoch, uint64(1))
