@@ -18,14 +18,18 @@ const batchWide = 256
 func (s *Server) routeBatches() {
 	for _, op := range wire.Ops {
 		if op.Batch != "" {
-			s.handle("POST "+wire.BatchPath+op.Batch, op.Class, func(w http.ResponseWriter, r *http.Request) { s.batch(w, r, op) })
+			s.add(route{
+				method: http.MethodPost, path: wire.BatchPath + op.Batch, op: op, name: op.Name + "_batch", many: true, body: op.In,
+				answers: []answer{{status: http.StatusOK, body: op.Out}},
+				handle:  func(w http.ResponseWriter, r *http.Request) { s.batch(w, r, op) },
+			})
 		}
 	}
 }
 
 func (s *Server) batch(w http.ResponseWriter, r *http.Request, op *wire.Op) {
 	var items wire.Batch[jsontext.Value]
-	if err := read(w, r, &items); err != nil {
+	if err := read(r, &items); err != nil {
 		writeBad(w, r, err)
 		return
 	}
@@ -43,7 +47,7 @@ func (s *Server) each(ctx context.Context, op *wire.Op, items []jsontext.Value) 
 		in := op.New()
 		err := decodeItem(items[i], in)
 		if err == nil {
-			results[i].Value, err = op.Invoke(ctx, s.svc, in)
+			results[i].Value, err = s.invoke(ctx, op, in)
 		}
 		if err != nil {
 			body := wire.BodyOf(err)

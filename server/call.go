@@ -22,20 +22,23 @@ var errMediaType = errors.New("the content type must be application/json")
 // routeCalls serves every operation below [wire.CallPath].
 func (s *Server) routeCalls() {
 	for name, op := range wire.Ops {
-		s.handle("POST "+wire.CallPath+name, op.Class, func(w http.ResponseWriter, r *http.Request) {
-			in := op.New()
-			if err := read(w, r, in); err != nil {
-				writeBad(w, r, err)
-				return
-			}
-			s.invoke(w, r, op, in)
+		s.add(route{
+			method: http.MethodPost, path: wire.CallPath + name, op: op, body: op.In, answers: []answer{{status: http.StatusOK, body: op.Out}},
+			handle: func(w http.ResponseWriter, r *http.Request) {
+				in := op.New()
+				if err := read(r, in); err != nil {
+					writeBad(w, r, err)
+					return
+				}
+				s.reply(w, r, op, in)
+			},
 		})
 	}
 }
 
-// invoke makes a call and answers with what it came to.
-func (s *Server) invoke(w http.ResponseWriter, r *http.Request, op *wire.Op, in any) {
-	out, err := op.Invoke(r.Context(), s.svc, in)
+// reply makes a call and answers with what it came to.
+func (s *Server) reply(w http.ResponseWriter, r *http.Request, op *wire.Op, in any) {
+	out, err := s.invoke(r.Context(), op, in)
 	if err != nil {
 		writeError(w, r, err)
 		return
@@ -44,7 +47,7 @@ func (s *Server) invoke(w http.ResponseWriter, r *http.Request, op *wire.Op, in 
 }
 
 // read reads the command of a request.
-func read(w http.ResponseWriter, r *http.Request, in any) error {
+func read(r *http.Request, in any) error {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || !isJSON(media) {
 		return errMediaType
 	}
@@ -52,7 +55,7 @@ func read(w http.ResponseWriter, r *http.Request, in any) error {
 	if n := r.ContentLength; n > 0 && n <= maxBody {
 		text.Grow(int(n) + bytes.MinRead)
 	}
-	if _, err := text.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
+	if _, err := text.ReadFrom(r.Body); err != nil {
 		return err
 	}
 	return wire.Decode(text.Bytes(), in)

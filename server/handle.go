@@ -6,40 +6,10 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"strconv"
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/wire"
 )
-
-// longestWait is what a command may ask to wait at most, of all operations.
-const longestWait = flowfabric.MaxFlowWait
-
-// handle routes a pattern to a handler, as one of the requests its class bounds, and within its time.
-func (s *Server) handle(pattern string, class wire.Class, h http.HandlerFunc) {
-	gate := s.gate[class]
-	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case gate <- struct{}{}:
-			defer func() { <-gate }()
-		default:
-			writeError(w, r, &flowfabric.Error{Code: flowfabric.CodeResourceExhausted, Attrs: map[string]string{
-				"pool": string(class), "max": strconv.Itoa(cap(gate)), "retry_after_ms": "100",
-			}})
-			return
-		}
-		most := s.cfg.RequestTimeout
-		if class == wire.Waits {
-			most += longestWait
-		}
-		ctx, cancel := context.WithTimeout(r.Context(), most)
-		defer cancel()
-		if class == wire.Waits {
-			defer context.AfterFunc(s.serving, cancel)() // a wait ends when the server is to stop
-		}
-		h(w, r.WithContext(ctx))
-	})
-}
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

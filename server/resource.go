@@ -18,7 +18,16 @@ func (s *Server) routeResources() {
 				names = append(names, strings.TrimSuffix(name, "}"))
 			}
 		}
-		s.handle(res.Method+" "+res.Path, res.Op.Class, func(w http.ResponseWriter, r *http.Request) { s.resource(w, r, res, names) })
+		at := route{
+			method: res.Method, path: res.Path, op: res.Op, name: res.Name(), answers: []answer{{status: http.StatusOK, body: res.Op.Out}},
+			handle: func(w http.ResponseWriter, r *http.Request) { s.resource(w, r, res, names) },
+		}
+		if res.InQuery() {
+			at.query = res.Op.In
+		} else {
+			at.body = res.Op.In
+		}
+		s.add(at)
 	}
 }
 
@@ -26,9 +35,9 @@ func (s *Server) routeResources() {
 func (s *Server) resource(w http.ResponseWriter, r *http.Request, res wire.Resource, names []string) {
 	in := res.Op.New()
 	var wrong error // in the address
-	if res.Method == http.MethodGet || res.Method == http.MethodDelete {
+	if res.InQuery() {
 		wrong = wire.SetQuery(in, r.URL.Query())
-	} else if err := read(w, r, in); err != nil {
+	} else if err := read(r, in); err != nil {
 		writeBad(w, r, err)
 		return
 	}
@@ -42,5 +51,5 @@ func (s *Server) resource(w http.ResponseWriter, r *http.Request, res wire.Resou
 		writeError(w, r, &flowfabric.Error{Code: flowfabric.CodeInvalidInput, Op: res.Op.Name, Detail: name + ": " + bad.Detail, Attrs: map[string]string{"field": name}})
 		return
 	}
-	s.invoke(w, r, res.Op, in)
+	s.reply(w, r, res.Op, in)
 }

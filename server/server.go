@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"slices"
 	"time"
 
@@ -73,10 +74,11 @@ func (c *Config) validate() error {
 
 // Server serves a [flowfabric.Service] over HTTP. It is an [http.Handler].
 type Server struct {
-	svc  flowfabric.Service
-	cfg  Config
-	mux  *http.ServeMux
-	gate map[wire.Class]chan struct{}
+	svc    flowfabric.Service
+	cfg    Config
+	mux    *http.ServeMux
+	routes []route
+	gate   map[wire.Class]chan struct{}
 	// serving ends when the server is to stop.
 	serving context.Context
 	stop    context.CancelFunc
@@ -99,7 +101,10 @@ func New(svc flowfabric.Service, cfg Config) (*Server, error) {
 	s.routeBatches()
 	s.routeResources()
 	s.routeHealth()
-	s.handle("GET "+wire.CapabilitiesPath, wire.Reads, s.capabilities)
+	s.add(route{
+		method: http.MethodGet, path: wire.CapabilitiesPath, name: "capabilities", class: wire.Reads, handle: s.capabilities,
+		answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[wire.Capabilities]()}},
+	})
 	return s, nil
 }
 

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding"
 	"fmt"
+	"net/http"
 	"net/url"
 	"reflect"
 	"strconv"
@@ -15,6 +16,12 @@ type Resource struct {
 	Method, Path string
 	Op           *Op
 }
+
+// InQuery reports whether the command is in the query, as there is no body.
+func (r Resource) InQuery() bool { return r.Method == http.MethodGet || r.Method == http.MethodDelete }
+
+// Name is unique among all routes: that of the operation, told apart from its path below [CallPath].
+func (r Resource) Name() string { return r.Op.Name + "_resource" }
 
 // Resources are those beside the routes of the reference.
 var Resources = []Resource{

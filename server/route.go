@@ -1,0 +1,97 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"strconv"
+
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/wire"
+)
+
+// route is one path of the API and all that is known of it: the mux, the bounds of a request and the OpenAPI document are made
+// of the same list.
+type route struct {
+	method, path string // as [http.ServeMux] has them
+	op           *wire.Op
+	name         string       // unique; default: the name of op
+	summary      string       // one line for people; default: of op
+	class        wire.Class   // default: that of op
+	limit        int64        // bytes of the body; default maxBody
+	query        reflect.Type // struct whose members the query may have; nil for none
+	body         reflect.Type // of the request; nil for none
+	answers      []answer     // those of success
+	many         bool         // the body is a [wire.Batch] of body, the answer [wire.BatchResults] of its body
+	open         bool         // needs no authority, like /healthz
+	handle       http.HandlerFunc
+}
+
+// answer is one form of success.
+type answer struct {
+	status int
+	body   reflect.Type // nil for none
+	media  string       // default application/json
+}
+
+// longestWait is what a command may ask to wait at most, of all operations.
+const longestWait = flowfabric.MaxFlowWait
+
+// add serves a route: as one of the requests its class bounds, and within its time.
+func (s *Server) add(r route) {
+	if r.op != nil {
+		if r.name == "" {
+			r.name = r.op.Name
+		}
+		if r.class == "" {
+			r.class = r.op.Class
+		}
+	}
+	if r.limit == 0 {
+		r.limit = maxBody
+	}
+	s.routes = append(s.routes, r)
+	s.mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, req *http.Request) { s.serve(w, req, &r) })
+}
+
+func (s *Server) serve(w http.ResponseWriter, req *http.Request, r *route) {
+	ctx := req.Context()
+	if gate := s.gate[r.class]; gate != nil {
+		select {
+		case gate <- struct{}{}:
+			defer func() { <-gate }()
+		default:
+			writeError(w, req, &flowfabric.Error{Code: flowfabric.CodeResourceExhausted, Attrs: map[string]string{
+				"pool": string(r.class), "max": strconv.Itoa(cap(gate)), "retry_after_ms": "100",
+			}})
+			return
+		}
+		most := s.cfg.RequestTimeout
+		if r.class == wire.Waits {
+			most += longestWait
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, most)
+		defer cancel()
+		if r.class == wire.Waits {
+			defer context.AfterFunc(s.serving, cancel)() // a wait ends when the server is to stop
+		}
+	}
+	req.Body = http.MaxBytesReader(w, req.Body, r.limit)
+	r.handle(w, req.WithContext(ctx))
+}
+
+// invoke makes a call on behalf of who asks. Every route makes its calls here.
+func (s *Server) invoke(ctx context.Context, op *wire.Op, in any) (any, error) {
+	return op.Invoke(ctx, s.svc, in)
+}
+
+// call is invoke for a command of a known type.
+func call[In, Out any](ctx context.Context, s *Server, op wire.Call[In, Out], in In) (Out, error) {
+	out, err := s.invoke(ctx, op.Op, &in)
+	if err != nil {
+		var none Out
+		return none, err
+	}
+	return out.(Out), nil
+}
