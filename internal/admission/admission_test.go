@@ -77,7 +77,6 @@ func TestK1_K12_K13_WhatRunsKeepsEveryLimit(t *testing.T) {
 			BudgetKey: record.BudgetKey{Home: home, BudgetID: theBudget}, Mode: ff.Strict, OnHardLimit: ff.LimitWaits, Hard: ff.Amounts{"t": hard},
 		}, q)
 		known := map[int]*record.Execution{}
-		drawn := map[int]int64{} // from the reservation that is held
 		reset := false
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			n := rapid.IntRange(0, 7).Draw(t, "who")
@@ -103,7 +102,6 @@ func TestK1_K12_K13_WhatRunsKeepsEveryLimit(t *testing.T) {
 				r := *e
 				r.Limits, r.Epoch = l, e.Epoch+1
 				known[n], w.running[n] = &r, &r
-				drawn[n] = 0
 				w.begun = append(w.begun, w.now)
 			case "release":
 				if w.running[n] == nil {
@@ -122,21 +120,31 @@ func TestK1_K12_K13_WhatRunsKeepsEveryLimit(t *testing.T) {
 			case "report":
 				amount := rapid.Int64Range(1, 50).Draw(t, "amount")
 				before := w.budget()
-				res, err := b.Report(&ff.ReportUsage{BudgetID: theBudget, ExecutionID: e.ID, Amounts: ff.Amounts{"t": amount}}, e, w.now)
+				res, limits, err := b.Report(&ff.ReportUsage{BudgetID: theBudget, ExecutionID: e.ID, Amounts: ff.Amounts{"t": amount}}, e, w.now)
 				if err != nil {
 					t.Fatal(err)
 				}
 				left := int64(0)
 				if w.running[n] != nil {
-					left = e.Limits.Budgets[0].Reserved["t"] - drawn[n]
+					left = e.Limits.Budgets[0].Reserved["t"]
 				}
 				switch {
 				case res.Outcome == ff.UsageHardBreach && amount <= left:
 					t.Fatalf("%d of a reservation of %d was refused", amount, left)
 				case res.Outcome == ff.UsageHardBreach && b.Budget(theBudget).Usage["t"] != before.Usage["t"]:
 					t.Fatal("K2: a breach changes the usage")
-				case res.Outcome != ff.UsageHardBreach:
-					drawn[n] += min(amount, left)
+				case res.Outcome == ff.UsageHardBreach && limits != nil:
+					t.Fatal("K2: a breach draws on a reservation")
+				case (limits != nil) != (res.Outcome != ff.UsageHardBreach && left > 0):
+					t.Fatalf("%d of a reservation of %d: limits %v", amount, left, limits)
+				}
+				if limits != nil {
+					if got, want := limits.Budgets[0].Reserved["t"], max(0, left-amount); got != want {
+						t.Fatalf("%d are left of a reservation of %d after %d, want %d", got, left, amount, want)
+					}
+					r := *e
+					r.Limits = limits
+					known[n], w.running[n] = &r, &r
 				}
 			case "reset":
 				b.Reset(theBudget, w.now)
@@ -145,16 +153,16 @@ func TestK1_K12_K13_WhatRunsKeepsEveryLimit(t *testing.T) {
 				w.now += ff.Timestamp(rapid.Int64Range(1, 2000).Draw(t, "ms"))
 			}
 			w.keep(b)
-			w.check(t, q, hard, drawn, reset)
+			w.check(t, q, hard, reset)
 		}
 	})
 }
 
-func (w *world) check(t *rapid.T, q *record.Quota, hard int64, drawn map[int]int64, reset bool) {
+func (w *world) check(t *rapid.T, q *record.Quota, hard int64, reset bool) {
 	b, use := w.budget(), w.use()
 	reserved := int64(0)
-	for n, e := range w.running {
-		reserved += e.Limits.Budgets[0].Reserved["t"] - drawn[n]
+	for _, e := range w.running {
+		reserved += e.Limits.Budgets[0].Reserved["t"]
 	}
 	switch {
 	case b.Reserved["t"] != reserved:
@@ -263,7 +271,7 @@ func TestReport_BreaksInOrderOfDimensions(t *testing.T) {
 		{ff.Amounts{"a": 4}, false, ff.UsageResult{Outcome: "soft_breach", Dimension: "a", Usage: 10, Limit: 5}, "map[a:10 b:11 c:99]"},
 	} {
 		b := w.books()
-		res, err := b.Report(&ff.ReportUsage{BudgetID: theBudget, Amounts: c.amounts, Record: c.record}, nil, w.now)
+		res, _, err := b.Report(&ff.ReportUsage{BudgetID: theBudget, Amounts: c.amounts, Record: c.record}, nil, w.now)
 		w.keep(b)
 		if got := fmt.Sprint(w.budget().Usage); err != nil || res != c.want || got != c.usage {
 			t.Errorf("report %d: %+v, %v, usage %s; want %+v, %s", i, res, err, got, c.want, c.usage)
@@ -272,7 +280,7 @@ func TestReport_BreaksInOrderOfDimensions(t *testing.T) {
 	if b := w.budget(); b.BreachCount != 2 || b.SoftBreachCount != 2 || b.LastBreachDim != "b" {
 		t.Errorf("%d breaches, %d soft ones, the last of %q", b.BreachCount, b.SoftBreachCount, b.LastBreachDim)
 	}
-	_, err := w.books().Report(&ff.ReportUsage{BudgetID: theBudget, Amounts: ff.Amounts{"c": ff.MaxAmount}}, nil, w.now)
+	_, _, err := w.books().Report(&ff.ReportUsage{BudgetID: theBudget, Amounts: ff.Amounts{"c": ff.MaxAmount}}, nil, w.now)
 	if e, ok := err.(*ff.Error); !ok || e.Code != "invalid_input" { //nolint:errorlint // it is not wrapped
 		t.Errorf("a sum that is too large: %v", err)
 	}

@@ -121,7 +121,7 @@ func (b *Books) need(e *record.Execution, u record.BudgetUse) ff.Amounts {
 		return nil
 	}
 	var spent ff.Amounts
-	if e.Epoch > 0 { // else it has never begun: see [Keys]
+	if e.Epoch > 0 { // else it has never begun: see [AdmissionKeys]
 		spent = b.spent(e, u.ID)
 	}
 	need := make(ff.Amounts, len(u.Estimate))
@@ -196,7 +196,7 @@ func (b *Books) Release(e *record.Execution, now ff.Timestamp) *record.Limits {
 	}
 	n.Budgets = make([]record.BudgetUse, len(l.Budgets))
 	for i, u := range l.Budgets {
-		b.giveBack(e, u, now)
+		b.giveBack(u, now)
 		u.Reserved = nil
 		n.Budgets[i] = u
 	}
@@ -210,31 +210,16 @@ func (b *Books) giveSlot(q ff.QuotaUse, now ff.Timestamp) {
 	b.wakeUse(b.quota(q.ID), use, now)
 }
 
-func (b *Books) giveBack(e *record.Execution, u record.BudgetUse, now ff.Timestamp) {
+func (b *Books) giveBack(u record.BudgetUse, now ff.Timestamp) {
 	if len(u.Reserved) == 0 || b.Budget(u.ID) == nil {
 		return
 	}
 	def := b.budgetToChange(u.ID)
-	for d, left := range b.left(e, u) {
+	for d, left := range u.Reserved {
 		lower(def.Reserved, d, left)
 	}
 	def.UpdatedAt = now
 	b.wakeBudget(def, now)
-}
-
-// left is what is left of a reservation.
-func (b *Books) left(e *record.Execution, u record.BudgetUse) ff.Amounts {
-	left := make(ff.Amounts, len(u.Reserved))
-	l := b.ledger(e, u.ID)
-	for d, n := range u.Reserved {
-		if l != nil && l.DrawnEpoch == e.Limits.Since {
-			n -= l.Drawn[d]
-		}
-		if n > 0 {
-			left[d] = n
-		}
-	}
-	return left
 }
 
 // lower takes n off an amount, which is gone when nothing is left.

@@ -119,24 +119,35 @@ func (b *Books) ledgerToChange(e *record.Execution, id ff.BudgetID) *record.Ledg
 	if old := b.ledger(e, id); old != nil {
 		*n = *old
 	}
-	n.Spent, n.Drawn = cloned(n.Spent), cloned(n.Drawn)
+	n.Spent = cloned(n.Spent)
 	b.put(n)
 	return n
 }
 
-// Keys are the records that decide whether an execution may run, and that change when it does or ends. The ledger of one that
-// was never leased does not count: what somebody has reported for it before it began is not taken off its estimate.
+// Keys are the records that change when an execution begins to run or ends: those of its quotas and budgets.
 func Keys(home ff.Partition, e *record.Execution) []record.Key {
 	if e.Limits == nil {
 		return nil
 	}
-	var keys []record.Key
+	keys := make([]record.Key, 0, 2*len(e.Limits.Quotas)+len(e.Limits.Budgets)+1)
 	for _, q := range e.Limits.Quotas {
 		keys = append(keys, record.QuotaKey{Home: home, QuotaID: q.ID}, record.QuotaUseKey{Home: home, QuotaID: q.ID, UseKey: q.Key})
 	}
 	for _, u := range e.Limits.Budgets {
 		keys = append(keys, record.BudgetKey{Home: home, BudgetID: u.ID})
-		if len(u.Estimate) > 0 && e.Epoch > 0 {
+	}
+	return keys
+}
+
+// AdmissionKeys are the records that decide whether an execution may run: [Keys], and its ledgers. The ledger of one that was
+// never leased does not count: what somebody has reported for it before it began is not taken off its estimate.
+func AdmissionKeys(home ff.Partition, e *record.Execution) []record.Key {
+	keys := Keys(home, e)
+	if e.Limits == nil || e.Epoch == 0 {
+		return keys
+	}
+	for _, u := range e.Limits.Budgets {
+		if len(u.Estimate) > 0 {
 			keys = append(keys, record.LedgerKey{ExecutionID: e.ID, BudgetID: u.ID})
 		}
 	}

@@ -2,25 +2,28 @@ package admission
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
-// Report counts what was consumed (chapter 60, section 3.2). e is the execution that has, nil if none is named. A report
-// that breaks a hard limit counts nothing but the breach, unless it is to be recorded all the same.
-func (b *Books) Report(cmd *ff.ReportUsage, e *record.Execution, now ff.Timestamp) (ff.UsageResult, error) {
+// Report counts what was consumed (chapter 60, section 3.2). e is the execution that has, nil if none is named. What it pays
+// out of its reservation is taken off that: limits are those of e then, nil if they stay as they are. A report that breaks a
+// hard limit counts nothing but the breach, unless it is to be recorded all the same.
+func (b *Books) Report(cmd *ff.ReportUsage, e *record.Execution, now ff.Timestamp) (res ff.UsageResult, limits *record.Limits, err error) {
 	def := b.Budget(cmd.BudgetID)
-	held := b.heldOf(e, cmd.BudgetID)
+	held := heldOf(e, cmd.BudgetID)
 	names := cmd.Amounts.Dimensions()
 	for _, d := range names {
 		if n := cmd.Amounts[d]; n > ff.MaxAmount-def.Usage[d] {
-			return ff.UsageResult{}, &ff.Error{
+			return ff.UsageResult{}, nil, &ff.Error{
 				Code: ff.CodeInvalidInput, Detail: fmt.Sprintf("amounts: the usage of %q would exceed %d", d, int64(ff.MaxAmount)),
 			}
 		}
 	}
-	res := ff.UsageResult{Outcome: ff.UsageOK}
+	res = ff.UsageResult{Outcome: ff.UsageOK}
 	for _, d := range names {
 		n := cmd.Amounts[d]
 		others := def.Reserved[d] - min(n, held[d])
@@ -35,18 +38,23 @@ func (b *Books) Report(cmd *ff.ReportUsage, e *record.Execution, now ff.Timestam
 		n.BreachCount++
 		n.LastBreachAt, n.LastBreachDim = now, res.Dimension
 		if !cmd.Record && def.Mode == ff.Strict && def.OnHardLimit != ff.LimitWarns {
-			return res, nil
+			return res, nil, nil
 		}
 		res.Counted = true
 	}
+	drawn := ff.Amounts{}
 	for _, d := range names {
 		n.Usage[d] += cmd.Amounts[d]
-		if drawn := min(cmd.Amounts[d], held[d]); drawn > 0 {
-			lower(n.Reserved, d, drawn)
+		if paid := min(cmd.Amounts[d], held[d]); paid > 0 {
+			lower(n.Reserved, d, paid)
+			drawn[d] = paid
 		}
 	}
 	if e != nil {
-		b.enterSpent(e, n, cmd.Amounts, held, now)
+		b.enterSpent(e, n, cmd.Amounts, now)
+	}
+	if len(drawn) > 0 {
+		limits = draw(e.Limits, cmd.BudgetID, drawn)
 	}
 	for _, d := range names {
 		if soft := def.Soft[d]; soft > 0 && n.Usage[d] > soft {
@@ -57,36 +65,45 @@ func (b *Books) Report(cmd *ff.ReportUsage, e *record.Execution, now ff.Timestam
 			break
 		}
 	}
-	return res, nil
+	return res, limits, nil
 }
 
 // heldOf is what is left of the reservation of an execution that runs.
-func (b *Books) heldOf(e *record.Execution, id ff.BudgetID) ff.Amounts {
+func heldOf(e *record.Execution, id ff.BudgetID) ff.Amounts {
 	if e == nil || e.Limits == nil || !e.Limits.Admitted {
 		return nil
 	}
 	for _, u := range e.Limits.Budgets {
 		if u.ID == id {
-			return b.left(e, u)
+			return u.Reserved
 		}
 	}
 	return nil
 }
 
-// enterSpent writes what an execution consumed into its ledger, and how much of that its reservation has paid.
-func (b *Books) enterSpent(e *record.Execution, def *record.Budget, amounts, held ff.Amounts, now ff.Timestamp) {
+// draw takes amounts off what is left of a reservation.
+func draw(l *record.Limits, id ff.BudgetID, amounts ff.Amounts) *record.Limits {
+	n := *l
+	n.Budgets = slices.Clone(l.Budgets)
+	for i := range n.Budgets {
+		if u := &n.Budgets[i]; u.ID == id {
+			u.Reserved = maps.Clone(u.Reserved)
+			for d, paid := range amounts {
+				lower(u.Reserved, d, paid)
+			}
+		}
+	}
+	return &n
+}
+
+// enterSpent writes what an execution consumed into its ledger.
+func (b *Books) enterSpent(e *record.Execution, def *record.Budget, amounts ff.Amounts, now ff.Timestamp) {
 	l := b.ledgerToChange(e, def.BudgetID)
 	if !current(l, def) {
 		l.Period, l.Spent = def.Period, ff.Amounts{}
 	}
-	if since := admittedSince(e); l.DrawnEpoch != since {
-		l.DrawnEpoch, l.Drawn = since, ff.Amounts{}
-	}
 	for d, n := range amounts {
 		l.Spent[d] = sum(l.Spent[d], n)
-		if drawn := min(n, held[d]); drawn > 0 {
-			l.Drawn[d] += drawn
-		}
 	}
 	l.UpdatedAt = now
 }
@@ -127,14 +144,6 @@ func (b *Books) Reset(id ff.BudgetID, now ff.Timestamp) *record.Budget {
 	}
 	b.wakeBudget(def, now)
 	return def
-}
-
-// admittedSince names the admission an execution runs under; 0 for none.
-func admittedSince(e *record.Execution) uint64 {
-	if e.Limits == nil || !e.Limits.Admitted {
-		return 0
-	}
-	return e.Limits.Since
 }
 
 // Change changes how a budget is defined, and lets those be looked at who wait and may go on then.

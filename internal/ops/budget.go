@@ -311,12 +311,18 @@ func (r Rules) ReportUsage(cmd ff.ReportUsage, out *ff.UsageResult) (*Op, error)
 			if e = tx.Execution(cmd.ExecutionID); e == nil {
 				return notFound(cmd.ExecutionID)
 			}
-			tx.GuardExecution(e.ID) // its reservation must not go back meanwhile
 		}
 		books := booksOf(tx)
-		res, err := books.Report(&cmd, e, tx.Now())
-		if err != nil {
+		res, limits, err := books.Report(&cmd, e, tx.Now())
+		switch {
+		case err != nil:
 			return err
+		case limits != nil:
+			n := *e
+			n.Limits = limits
+			tx.PutExecution(&n)
+		case e != nil:
+			tx.GuardExecution(e.ID) // a reservation must not be made meanwhile that this would draw on
 		}
 		keepBooks(tx, books)
 		if cmd.DedupKey != "" && (res.Outcome != ff.UsageHardBreach || res.Counted) {

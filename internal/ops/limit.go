@@ -74,7 +74,7 @@ func refusal(r *admission.Refusal) error {
 func limitsKeys(list []*record.Execution) (keys []record.Key) {
 	for _, e := range list {
 		if e.Limits != nil && !e.Limits.Admitted {
-			keys = append(keys, admission.Keys(limitsHome, e)...)
+			keys = append(keys, admission.AdmissionKeys(limitsHome, e)...)
 		}
 	}
 	return keys

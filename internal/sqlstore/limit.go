@@ -105,8 +105,6 @@ var ledgers = Table[record.Ledger]{Name: "ff_budget_usage_by_exec", Keys: 3, Col
 		integer("version", Int64, func(l *record.Ledger) *int64 { return &l.Version }),
 		integer("period", Int64, func(l *record.Ledger) *int64 { return &l.Period }),
 		amounts("spent", func(l *record.Ledger) *flowfabric.Amounts { return &l.Spent }),
-		amounts("drawn", func(l *record.Ledger) *flowfabric.Amounts { return &l.Drawn }),
-		integer("drawn_epoch", Int64, func(l *record.Ledger) *uint64 { return &l.DrawnEpoch }),
 		integer("updated_at_ms", Int64, func(l *record.Ledger) *flowfabric.Timestamp { return &l.UpdatedAt }),
 	},
 )}

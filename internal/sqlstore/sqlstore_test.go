@@ -170,7 +170,7 @@ var examples = map[record.Family]record.Keyed{
 	},
 	record.Ledgers: &record.Ledger{
 		LedgerKey: record.LedgerKey{ExecutionID: member(1), BudgetID: flowfabric.BudgetID{1}}, Version: 4, Period: 5,
-		Spent: flowfabric.Amounts{"a": 6}, Drawn: flowfabric.Amounts{"a": 7}, DrawnEpoch: 8, UpdatedAt: 9,
+		Spent: flowfabric.Amounts{"a": 6}, UpdatedAt: 9,
 	},
 	record.Quotas: &record.Quota{
 		QuotaKey: record.QuotaKey{Home: home3, QuotaID: flowfabric.QuotaID{1}}, Version: 4, Scope: flowfabric.Scope{Type: "lane", ID: "a"},

@@ -138,10 +138,7 @@ type Ledger struct {
 	// Period is the budget's when Spent was counted: in a later one nothing was spent yet.
 	Period int64
 	Spent  flowfabric.Amounts
-	// Drawn is what was taken from the reservation of the admission of that name ([Limits.Since]).
-	Drawn      flowfabric.Amounts
-	DrawnEpoch uint64
-	UpdatedAt  flowfabric.Timestamp
+	UpdatedAt flowfabric.Timestamp
 }
 
 // Key implements [Keyed].
@@ -329,7 +326,7 @@ type Limits struct {
 type BudgetUse struct {
 	ID       flowfabric.BudgetID `json:"id"`
 	Estimate flowfabric.Amounts  `json:"e,omitempty"`
-	Reserved flowfabric.Amounts  `json:"r,omitempty"` // held back by the lease
+	Reserved flowfabric.Amounts  `json:"r,omitempty"` // held back by the lease, and not yet drawn by reports
 }
 
 // OrderOfLimits puts what changes one budget or quota into one commit queue.

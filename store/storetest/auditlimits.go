@@ -113,15 +113,11 @@ func (a *audit) held(l *limits, e *record.Execution) {
 		l.active[record.QuotaUseKey{Home: l.home, QuotaID: q.ID, UseKey: q.Key}]++
 	}
 	for _, u := range e.Limits.Budgets {
-		drawn := ff.Amounts(nil)
-		if ledger := l.ledgers[record.LedgerKey{ExecutionID: e.ID, BudgetID: u.ID}]; ledger != nil && ledger.DrawnEpoch == e.Limits.Since {
-			drawn = ledger.Drawn
-		}
 		for name, n := range u.Reserved {
-			if drawn[name] > n {
-				a.add(e.ID, "it has drawn %d %s of a reservation of %d", drawn[name], name, n)
+			if n <= 0 || n > u.Estimate[name] {
+				a.add(e.ID, "it holds %d %s of an estimate of %d", n, name, u.Estimate[name])
 			}
-			l.reserved[dimensionOf{u.ID, name}] += n - drawn[name]
+			l.reserved[dimensionOf{u.ID, name}] += n
 		}
 	}
 }

@@ -16,7 +16,7 @@ var (
 	useKey     = record.QuotaUseKey{Home: limitsHome, QuotaID: ff.QuotaID{2}, UseKey: "k"}
 )
 
-// limited is a store with an execution that runs under a budget and a quota, has drawn 3 of the 10 that were reserved for it,
+// limited is a store with an execution that runs under a budget and a quota, has drawn 3 of the 10 that were reserved for it and holds 7,
 // and another that waits for the quota. The budget is attached to a tenant.
 func limited() *store.Dump {
 	under := func(reserved ff.Amounts) *record.Limits {
@@ -32,7 +32,7 @@ func limited() *store.Dump {
 			AttemptState: "running_attempt",
 		},
 		LeaseID: ff.LeaseID{1}, WorkerID: "w", WorkerInstanceID: "w-1", LeaseExpiresAt: now + 5, AttemptID: ff.AttemptID{1}, DueAt: now + 5,
-		Limits: under(ff.Amounts{"t": 10}),
+		Limits: under(ff.Amounts{"t": 7}),
 	}
 	runs.Limits.Admitted, runs.Limits.Since = true, 1
 	waits := &record.Execution{
@@ -58,7 +58,7 @@ func limited() *store.Dump {
 			&record.Quota{QuotaKey: record.QuotaKey{Home: limitsHome, QuotaID: ff.QuotaID{2}}, MaxConcurrent: 1},
 			&record.QuotaUse{QuotaUseKey: useKey, Active: 1, Waiting: 1},
 			&record.Ledger{
-				LedgerKey: record.LedgerKey{ExecutionID: id(1), BudgetID: ff.BudgetID{1}}, Spent: ff.Amounts{"t": 3}, Drawn: ff.Amounts{"t": 3}, DrawnEpoch: 1,
+				LedgerKey: record.LedgerKey{ExecutionID: id(1), BudgetID: ff.BudgetID{1}}, Spent: ff.Amounts{"t": 3},
 			},
 			&record.Parking{ParkingKey: record.ParkingKey{Gate: useKey.Gate(), Place: record.ParkingPlace(waits), ExecutionID: id(2)}},
 			&record.LimitScope{LimitScopeKey: record.LimitScopeKey{Home: limitsHome, Scope: tenant}, Budgets: []ff.BudgetID{{1}}},
@@ -87,8 +87,8 @@ func TestViolations_EachBrokenRuleOfLimitsIsReported(t *testing.T) {
 		{"runs without admission", func(d *store.Dump) { runs(d).Admitted = false }, "K17: it is active; that its limits admitted it is false"},
 		{"admitted and waits", func(d *store.Dump) { waits(d).Admitted = true }, "K17: it is runnable; that its limits admitted it is true"},
 		{"waits and holds", func(d *store.Dump) { waits(d).Budgets[0].Reserved = ff.Amounts{"t": 1} }, "K13: it is runnable and holds map[t:1]"},
-		{"too much drawn", func(d *store.Dump) { ledger(d).Drawn["t"] = 11 }, "it has drawn 11 t of a reservation of 10"},
-		{"drawn by an earlier lease", func(d *store.Dump) { ledger(d).DrawnEpoch = 9 }, "7 t are reserved; executions hold 10"},
+		{"holds more than its estimate", func(d *store.Dump) { runs(d).Budgets[0].Reserved["t"] = 11 }, "it holds 11 t of an estimate of 10"},
+		{"holds nothing of a dimension", func(d *store.Dump) { runs(d).Budgets[0].Reserved["t"] = 0 }, "it holds 0 t of an estimate of 10"},
 		{"too little reserved", func(d *store.Dump) { budget(d).Reserved["t"] = 6 }, "6 t are reserved; executions hold 7"},
 		{"reserved for nobody", func(d *store.Dump) { budget(d).Reserved["u"] = 1 }, "1 u are reserved; executions hold 0"},
 		{"spent and not counted", func(d *store.Dump) { budget(d).Usage["t"] = 2 }, "executions spent 3 t; 2 are counted"},

@@ -157,7 +157,7 @@ func fullRecords() []record.Keyed {
 		},
 		&record.Ledger{
 			LedgerKey: record.LedgerKey{ExecutionID: member(3), BudgetID: ff.BudgetID(uuidOf(130))}, Version: 1, Period: 2,
-			Spent: ff.Amounts{"total_cost": 3}, Drawn: ff.Amounts{"total_cost": 4}, DrawnEpoch: 1 << 60, UpdatedAt: start + 1,
+			Spent: ff.Amounts{"total_cost": 3}, UpdatedAt: start + 1,
 		},
 		&record.LimitScope{
 			LimitScopeKey: record.LimitScopeKey{Home: homePartition, Scope: ff.Scope{Type: ff.ScopeTenant, ID: "tenant-ä"}}, Version: 1,
