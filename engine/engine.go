@@ -151,7 +151,9 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 		held: newHeld(), watchers: newWatchers(), finished: newFinished(), group: loop.NewGroup(context.WithoutCancel(ctx)),
 		closing: make(chan struct{}),
 	}
-	e.rules = ops.Rules{Partitions: cfg.Partitions, Retention: cfg.Retention, Home: e.home, OneShard: len(st.Shards()) == 1}
+	e.rules = ops.Rules{
+		Partitions: cfg.Partitions, Retention: cfg.Retention, Home: e.home, OneShard: len(st.Shards()) == 1, Beliefs: store.NewBeliefs(),
+	}
 	e.intake = newIntake(st, e.rules, cfg.Clock)
 	e.scopes = newScopes(st, cfg.Clock)
 	e.events = newEventWatch(st, cfg.Clock)

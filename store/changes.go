@@ -23,6 +23,9 @@ type Changes struct {
 	Events      []record.Event
 	Frames      []record.Frame     // append; guarded by the changes of their streams
 	FrameTrims  []record.FrameTrim // after the frames were appended; each stream and mode once
+	// Sent may be called, more than once, as soon as everything is on its way to the store and what is sent behind it will
+	// find it written: the next batch is decided meanwhile. A store that writes one batch at a time need not.
+	Sent func()
 }
 
 // RecordChange is the write of one record of a keyed family: as [Change], and a deletion when After is nil. Before and

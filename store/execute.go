@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/store/record"
@@ -16,24 +17,33 @@ const MaxConflicts = 8
 // Execute runs units the way [Store.Apply] promises, over sessions that begin opens.
 func Execute(ctx context.Context, units []*Unit, begin func(context.Context) (Session, error)) error {
 	var err error
+	beliefs := beliefsOf(units)
 	for range MaxConflicts {
-		if err = executeOnce(ctx, units, begin); !errors.Is(err, ErrConflict) {
+		if err = executeOnce(ctx, units, begin, beliefs); !errors.Is(err, ErrConflict) {
 			return err
 		}
 		for _, u := range units {
-			u.Assume, u.Absent = nil, nil // a belief may have been the cause
+			u.Assume, u.Absent, u.Beliefs = nil, nil, nil // a belief may have been the cause
 		}
 	}
 	return fmt.Errorf("%w: %d conflicts in a row: %w", ErrTransient, MaxConflicts, err)
 }
 
-func executeOnce(ctx context.Context, units []*Unit, begin func(context.Context) (Session, error)) error {
+func executeOnce(ctx context.Context, units []*Unit, begin func(context.Context) (Session, error), beliefs *Beliefs) (err error) {
+	b := newBatch()
+	sent := func() {}
+	if beliefs != nil {
+		// Who holds the turn may wait for what others have locked, so it is taken before anything is.
+		beliefs.turn.Lock()
+		sent = sync.OnceFunc(beliefs.turn.Unlock)
+		defer sent()
+		defer func() { beliefs.settle(&b.keyed, err == nil) }()
+	}
 	s, err := begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	b := newBatch()
 	states := make([]*unitState, len(units))
 	var loads []*Load
 	for i, u := range units {
@@ -54,7 +64,11 @@ func executeOnce(ctx context.Context, units []*Unit, begin func(context.Context)
 		}
 	}
 	ch := b.changes()
+	if beliefs != nil {
+		beliefs.expect(&b.keyed)
+	}
 	if !ch.Empty() {
+		ch.Sent = sent
 		if err := s.Commit(ctx, ch); err != nil {
 			return err
 		}
@@ -69,12 +83,21 @@ func executeOnce(ctx context.Context, units []*Unit, begin func(context.Context)
 	return nil
 }
 
+// unread returns those of the records a unit asks for that no belief answers, adding the beliefs to the batch.
+func (b *Batch) unread(u *Unit, keys []record.Key) []record.Key {
+	if u.Absent != nil {
+		keys = b.keyed.believe(keys, u.Absent)
+	}
+	if u.Beliefs != nil {
+		keys = b.keyed.trust(keys, u.Beliefs)
+	}
+	return keys
+}
+
 // remaining returns the reads of u that no belief answers, adding the beliefs to the batch.
 func (b *Batch) remaining(u *Unit) Reads {
 	r := u.Reads
-	if u.Absent != nil {
-		r.Records = b.keyed.believe(r.Records, u.Absent)
-	}
+	r.Records = b.unread(u, r.Records)
 	if u.Assume == nil {
 		return r
 	}
@@ -100,12 +123,15 @@ func (b *Batch) run(ctx context.Context, s Session, units []*Unit, states []*uni
 		st.reset()
 		u.Err = u.Decide(&Tx{batch: b, unit: st})
 		if more, ok := asNeed(u.Err); ok {
+			if more.Records = b.unread(u, more.Records); more.empty() {
+				continue
+			}
 			if err := s.Load(ctx, b, append(b.scout(more, units[1:], states[1:]), &Load{Reads: more, unit: st})); err != nil {
 				return err
 			}
 			continue
 		}
-		if doubtful := st.unconfirmed(u.Err); !doubtful.empty() {
+		if doubtful := b.unconfirmed(st, u.Err); !doubtful.empty() {
 			if err := s.Load(ctx, b, []*Load{{Reads: doubtful, unit: st}}); err != nil {
 				return err
 			}
@@ -135,7 +161,9 @@ func (b *Batch) scout(more Reads, units []*Unit, states []*unitState) []*Load {
 	var loads []*Load
 	for i, u := range units {
 		if next, ok := asNeed(u.Decide(&Tx{batch: b, unit: states[i]})); ok && next.scoutable() {
-			loads = append(loads, &Load{Reads: next, unit: states[i]})
+			if next.Records = b.unread(u, next.Records); !next.empty() {
+				loads = append(loads, &Load{Reads: next, unit: states[i]})
+			}
 		}
 		states[i].reset()
 	}
@@ -184,18 +212,26 @@ func (st *unitState) reset() {
 	}
 }
 
-// unconfirmed returns what was believed and no write of the unit will check.
-func (st *unitState) unconfirmed(err error) (r Reads) {
+// unconfirmed returns what was believed and nothing the unit writes will check. A keyed record that was believed to be there is
+// guarded instead, if the unit writes others.
+func (b *Batch) unconfirmed(st *unitState, err error) (r Reads) {
 	if err != nil {
-		return Reads{Executions: st.assumed, Records: st.absent}
+		return Reads{Executions: st.assumed, Records: st.believed}
 	}
 	for _, id := range st.assumed {
 		if st.executions.get(id) == nil && !slices.Contains(st.held, id) {
 			r.Executions = append(r.Executions, id)
 		}
 	}
-	for _, key := range st.absent {
-		if st.keyed[key] == nil {
+	for _, key := range st.believed {
+		there := b.keyed.known[key].stored != nil
+		written, ok := st.keyed[key]
+		switch {
+		case written != nil || ok && there:
+		case there && len(st.keyed)+len(st.executions.list) > 0:
+			st.guards = append(st.guards, key)
+			b.keyed.known[key].relied = true
+		default:
 			r.Records = append(r.Records, key)
 		}
 	}

@@ -19,8 +19,12 @@ type keyedRecords struct {
 // keyedEntry is a record of a keyed family: as it was stored, and as it is now. A nil interface is none.
 type keyedEntry struct {
 	stored, current record.Keyed
-	assumed         bool // that there is none is a belief
+	assumed         bool // stored is a belief
+	relied          bool // a unit was decided on the belief, and guards it
 }
+
+// doubtful reports whether what a reader finds is a belief that no write of the batch will check.
+func (e *keyedEntry) doubtful() bool { return e.assumed && e.current == e.stored }
 
 func newKeyedRecords() keyedRecords {
 	return keyedRecords{
@@ -35,7 +39,7 @@ func newKeyedRecords() keyedRecords {
 func (b *Batch) AddRecord(key record.Key, r record.Keyed) {
 	k := &b.keyed
 	if ent, ok := k.known[key]; ok {
-		if ent.assumed && ent.current == nil {
+		if ent.doubtful() && !ent.relied { // else the guard will find out
 			*ent = keyedEntry{stored: r, current: r} // what was read replaces what was believed
 		}
 		return
@@ -57,6 +61,27 @@ func (k *keyedRecords) believe(keys []record.Key, absent func(record.Key) bool) 
 		case k.known[key] == nil:
 			k.known[key] = &keyedEntry{current: k.registered[key], assumed: k.registered[key] == nil}
 			delete(k.registered, key)
+		}
+	}
+	return unread
+}
+
+// Holds reports whether the batch has read a record of a keyed family, or its absence, so that it need not be loaded again.
+func (b *Batch) Holds(key record.Key) bool {
+	ent := b.keyed.known[key]
+	return ent != nil && !ent.doubtful()
+}
+
+// trust takes those of keys that something is believed of for read, and returns the others.
+func (k *keyedRecords) trust(keys []record.Key, beliefs *Beliefs) (unread []record.Key) {
+	for _, key := range keys {
+		if k.known[key] != nil {
+			continue
+		}
+		if r, ok := beliefs.lookup(key); ok && k.registered[key] == nil {
+			k.known[key] = &keyedEntry{stored: r, current: r, assumed: true}
+		} else {
+			unread = append(unread, key)
 		}
 	}
 	return unread
@@ -88,8 +113,8 @@ func (tx *Tx) Record(key record.Key) record.Keyed {
 	if !ok {
 		panic(fmt.Sprintf("store: record %v was not named in Reads", key))
 	}
-	if ent.assumed && ent.current == nil {
-		tx.unit.absent = append(tx.unit.absent, key)
+	if ent.doubtful() {
+		tx.unit.believed = append(tx.unit.believed, key)
 	}
 	return ent.current
 }
@@ -170,10 +195,7 @@ func (k *keyedRecords) changes() []RecordChange {
 			continue
 		}
 		if ent.current != nil {
-			*ent.current.VersionField() = 1
-			if ent.stored != nil {
-				*ent.current.VersionField() = *ent.stored.VersionField() + 1
-			}
+			*ent.current.VersionField() = nextVersion(ent.current.Key().Family(), ent.stored)
 		}
 		out = append(out, RecordChange{Before: ent.stored, After: ent.current})
 	}
@@ -182,8 +204,8 @@ func (k *keyedRecords) changes() []RecordChange {
 
 // insertions collects what is to be registered, in order of key.
 func (k *keyedRecords) insertions() []record.Keyed {
-	for _, r := range k.registered {
-		*r.VersionField() = 1
+	for key, r := range k.registered {
+		*r.VersionField() = nextVersion(key.Family(), nil)
 	}
 	return sortedByKey(slices.Collect(maps.Values(k.registered)), record.Keyed.Key)
 }

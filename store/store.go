@@ -90,6 +90,9 @@ type Unit struct {
 	// Absent, when not nil, may stand in for reading a keyed record: it says that the caller believes there is none, since its
 	// key has just been made. It is trusted as far as Assume is: what the unit writes is guarded, anything else is read again.
 	Absent func(key record.Key) bool
+	// Beliefs, when not nil, may stand in for reading records of the families they are about; they are trusted likewise.
+	// Units that write records which other units believe should have them, too. One Apply is about one Beliefs.
+	Beliefs *Beliefs
 	// Decide is pure: it looks at tx and its own command, and changes nothing but tx and the result it assigns. It may
 	// run several times; the last run counts. On an error nothing it wrote is kept.
 	Decide func(tx *Tx) error

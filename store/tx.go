@@ -39,7 +39,7 @@ type unitState struct {
 	frames      []record.Frame
 	trims       []record.FrameTrim
 	assumed     []flowfabric.ExecutionID // read by Decide, on belief only
-	absent      []record.Key             // likewise
+	believed    []record.Key             // likewise
 }
 
 // puts are the records of one kind a unit has written, in order; a later write of a key hides an earlier one.

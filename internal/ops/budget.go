@@ -27,7 +27,7 @@ func budgetKey(id ff.BudgetID) record.BudgetKey {
 // onLimits is an operation on a budget or quota.
 func (r Rules) onLimits(name string, order uint64, keys []record.Key, decide func(tx *store.Tx) error) *Op {
 	op := &Op{name: name}
-	op.Partition, op.Order, op.Reads.Records, op.Decide = limitsHome, order, keys, decide
+	op.Partition, op.Order, op.Reads.Records, op.Decide, op.Beliefs = limitsHome, order, keys, decide, r.Beliefs
 	return op
 }
 

@@ -25,14 +25,10 @@ func (r Rules) outgoing(e *record.Execution) store.EdgesQuery {
 	return store.EdgesQuery{Flow: flowKeyOf(e), Of: e.ID, Limit: r.limits().Edges + 1, Ahead: true}
 }
 
-// Prefetch lets operations that write the same records, those of a flow or of a budget, follow each other in one queue, and
-// adds to one that ends the lease of e what that needs: so it is read at once with the rest.
+// Prefetch lets operations that write the records of a flow follow each other in one queue, and adds to one that ends the lease of e what that needs: so it is read at once with the rest.
 func (r Rules) Prefetch(o *Op, e *record.Execution) {
-	switch {
-	case !e.FlowID.IsZero():
+	if !e.FlowID.IsZero() {
 		o.Order = orderOfFlow(e.FlowID)
-	case e.Limits != nil:
-		o.Order = orderOfBooks(admission.Keys(limitsHome, e))
 	}
 	if !o.yields {
 		return
@@ -43,6 +39,7 @@ func (r Rules) Prefetch(o *Op, e *record.Execution) {
 	}
 	if e.Limits != nil && e.Limits.Admitted {
 		o.Reads.Records = append(o.Reads.Records, admission.Keys(limitsHome, e)...)
+		o.Beliefs = r.Beliefs
 	}
 }
 

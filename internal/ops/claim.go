@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"cmp"
 	"maps"
 	"math"
 	"slices"
@@ -59,11 +58,15 @@ func (r Rules) Claim(shard ff.Partition, order uint64, asks []*LaneAsk, wants []
 		c.total += w.Claim.Max
 	}
 	c.total = min(c.total, ff.MaxClaim)
+	limited := false
 	for _, a := range asks {
 		c.credits = append(c.credits, a.Credit)
-		order = cmp.Or(orderOfBooks(a.Limits), order)
+		limited = limited || len(a.Limits) > 0
 	}
 	op := &Op{name: "claim"}
+	if limited {
+		op.Beliefs = r.Beliefs
+	}
 	op.Partition, op.Order, op.Reads, op.Decide = shard, order, c.firstReads(), c.decide
 	return op
 }

@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"cmp"
 	"slices"
 
 	ff "github.com/flowfabric/flowfabric"
@@ -112,7 +111,7 @@ func leaveGate(tx *store.Tx, before, after *record.Execution) {
 func (r Rules) OpenGate(seen record.Keyed, parked []*record.Parking) *Op {
 	at := seen.Key()
 	op := &Op{name: "open gate"}
-	op.Partition, op.Order = at.Partition(), orderOfLimit(at)
+	op.Partition, op.Order, op.Beliefs = at.Partition(), orderOfLimit(at), r.Beliefs
 	op.Reads.Records = []record.Key{at}
 	if use, ok := at.(record.QuotaUseKey); ok {
 		op.Reads.Records = append(op.Reads.Records, record.QuotaKey{Home: use.Home, QuotaID: use.QuotaID})
@@ -138,19 +137,6 @@ func orderOfLimit(at record.Key) uint64 {
 	default:
 		return 0
 	}
-}
-
-// orderOfBooks is the queue of what changes these records: that of the first budget, or else of the first quota.
-func orderOfBooks(keys []record.Key) (order uint64) {
-	for _, key := range keys {
-		switch key.(type) {
-		case record.BudgetKey:
-			return orderOfLimit(key)
-		case record.QuotaUseKey:
-			order = cmp.Or(order, orderOfLimit(key))
-		}
-	}
-	return order
 }
 
 // gate is one look at those that wait for a budget or quota.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store"
 )
 
 // Rules makes the operations of one deployment.
@@ -17,6 +18,8 @@ type Rules struct {
 	// Home returns the partition that stands for the shard a partition is on, one of [store.Store.Shards]. Nil: the first,
 	// for a store of one shard.
 	Home func(ff.Partition) ff.Partition
+	// Beliefs are about budgets and quotas; nil for none. Operations in a transaction of the caller have none.
+	Beliefs *store.Beliefs
 	// OneShard says that the store has one, and with it budgets and quotas.
 	OneShard bool
 }

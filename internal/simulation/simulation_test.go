@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
@@ -62,6 +63,11 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
+// drawn leaves out versions that are drawn by lot.
+var drawn = cmp.Options{
+	cmpopts.IgnoreFields(record.Budget{}, "Version"), cmpopts.IgnoreFields(record.Quota{}, "Version"), cmpopts.IgnoreFields(record.QuotaUse{}, "Version"),
+}
+
 // TestSimulation_ASeedRepeatsItsWorld: else no failure could be looked into.
 func TestSimulation_ASeedRepeatsItsWorld(t *testing.T) {
 	defer uuid.SetRand(nil)
@@ -73,7 +79,7 @@ func TestSimulation_ASeedRepeatsItsWorld(t *testing.T) {
 		if diff := cmp.Diff(first.done, again.done); diff != "" {
 			t.Fatalf("seed %d, what was done:\n%s", first.seed, diff)
 		}
-		if diff := cmp.Diff(first.dump(), again.dump(), exact...); diff != "" {
+		if diff := cmp.Diff(first.dump(), again.dump(), exact, drawn); diff != "" {
 			t.Fatalf("seed %d, what it came to:\n%s", first.seed, diff)
 		}
 	}

@@ -11,8 +11,9 @@ import (
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
-// Commit implements [store.Session]. Rows are locked in one order: queue entries, then executions kind by kind of change,
-// each by UUID, then the rest by key.
+// Commit implements [store.Session]. Rows are locked in one order: keyed records by family and key, as reads that lock have
+// done already, then queue entries, then executions kind by kind of change, each by UUID, then the rest by key. So what the
+// next batch of the process believes of the keyed records is locked long before that batch is there ([store.Changes].Sent).
 func (s *session) Commit(ctx context.Context, ch *store.Changes) error {
 	t, err := s.startTrip(ctx)
 	if err != nil {
@@ -25,6 +26,7 @@ func (s *session) Commit(ctx context.Context, ch *store.Changes) error {
 	if !alone {
 		t.send(commitStatement, nil, nil)
 	}
+	t.sent = ch.Sent
 	if err := t.run(); err != nil {
 		return classify("commit", err, commitSent)
 	}
@@ -62,18 +64,18 @@ func sendChanges(t *trip, sh *shapes, careful bool, ch *store.Changes, ix store.
 	}
 	ended, rerun := split(ch.Attempts, careful)
 	expired := expiredChangesOf(ch.Executions)
+	sendKeyed(t, sh, ch)
 	sendEntries(t, sh, remove, &sqlstore.Ready, ix.ReadyRemove)
 	sendEntries(t, sh, remove, &sqlstore.Due, ix.DueRemove)
 	sendEntries(t, sh, remove, &sqlstore.Retain, ix.RetainRemove)
 	sendEntries(t, sh, remove, &sqlstore.Slots, ix.SlotRemove)
 	sendEntries(t, sh, remove, &expiredLeases, expired.remove)
-	sendGuarded(t, sh, &sqlstore.Executions, ch.Executions)
+	sendGuarded(t, sh, update, &sqlstore.Executions, ch.Executions)
 	sendRows(t, sh, hold, &sqlstore.Executions, ch.Held, keyColumns(&sqlstore.Executions))
 	sendRows(t, sh, insert, &sqlstore.Attempts, ended, allColumns(&sqlstore.Attempts))
 	sendRows(t, sh, replace, &sqlstore.Attempts, rerun, allColumns(&sqlstore.Attempts))
-	sendGuarded(t, sh, &sqlstore.Idempotency, ch.Idempotency)
+	sendGuarded(t, sh, update, &sqlstore.Idempotency, ch.Idempotency)
 	sendRows(t, sh, ensure, &sqlstore.Routes, uniqueRoutes(ch.Routes), allColumns(&sqlstore.Routes))
-	sendKeyed(t, sh, ch)
 	sendFrames(t, sh, ch)
 	sendEntries(t, sh, add, &sqlstore.Ready, ix.ReadyAdd)
 	sendEntries(t, sh, add, &sqlstore.Due, ix.DueAdd)
@@ -100,8 +102,8 @@ func split(attempts []*record.Attempt, careful bool) (ended, rerun []*record.Att
 	return ended, rerun
 }
 
-// sendGuarded writes changes of records that carry a version: the updates, then the inserts.
-func sendGuarded[R any](t *trip, s *shapes, table *sqlstore.Table[R], changes []store.Change[R]) {
+// sendGuarded writes changes of records that carry a version: the updates, by the verb, then the inserts.
+func sendGuarded[R any](t *trip, s *shapes, v verb, table *sqlstore.Table[R], changes []store.Change[R]) {
 	var inserts []*R
 	updates := make(map[sqlstore.ColumnSet][]*R)
 	for _, c := range changes {
@@ -112,26 +114,26 @@ func sendGuarded[R any](t *trip, s *shapes, table *sqlstore.Table[R], changes []
 		set := table.Changed(c.Before, c.After)
 		updates[set] = append(updates[set], c.After)
 	}
-	sendUpdates(t, s, table, updates)
+	sendUpdates(t, s, v, table, updates)
 	sendRows(t, s, insert, table, inserts, allColumns(table))
 }
 
 // sendUpdates writes rows, given by which of their columns have changed. Rows alike in that are one statement if they are
 // many: what claims have in common, and what completions have in common, goes as single values; together they would have
 // little in common. The few others are one statement over all the columns that differ in any of them.
-func sendUpdates[R any](t *trip, s *shapes, table *sqlstore.Table[R], byColumns map[sqlstore.ColumnSet][]*R) {
+func sendUpdates[R any](t *trip, s *shapes, v verb, table *sqlstore.Table[R], byColumns map[sqlstore.ColumnSet][]*R) {
 	var others []*R
 	set := keyColumns(table)
 	for _, columns := range slices.SortedFunc(maps.Keys(byColumns), sqlstore.ColumnSet.Compare) {
 		rows := byColumns[columns]
 		if len(rows) >= manyRows {
-			sendRows(t, s, update, table, rows, columns.Union(keyColumns(table)))
+			sendRows(t, s, v, table, rows, columns.Union(keyColumns(table)))
 			continue
 		}
 		others = append(others, rows...)
 		set = set.Union(columns)
 	}
-	sendRows(t, s, update, table, others, set)
+	sendRows(t, s, v, table, others, set)
 }
 
 // settle turns the index changes of a batch into what is left to do: entries that were taken are gone already, and those

@@ -237,9 +237,17 @@ func sendKeyed(t *trip, sh *shapes, ch *store.Changes) {
 	for _, f := range families {
 		table := &f.table.Table
 		changes, gone := f.changes(ch.Records)
-		sendRows(t, sh, check, table, f.own(ch.Guarded), keyColumns(table))
+		guard, write := check, update
+		if f.hold != nil {
+			guard = lock
+		}
+		if f.name.Believed() { // versions are drawn: none tells the one before
+			sendRows(t, sh, lock, table, befores(changes), keyColumns(table))
+			write = rewrite
+		}
+		sendRows(t, sh, guard, table, f.own(ch.Guarded), keyColumns(table))
 		sendRows(t, sh, erase, table, gone, keyColumns(table))
-		sendGuarded(t, sh, table, changes)
+		sendGuarded(t, sh, write, table, changes)
 		sendRows(t, sh, ensure, table, f.own(ch.Registered), allColumns(table))
 	}
 }
@@ -258,6 +266,17 @@ func (f *family) changes(all []store.RecordChange) (written []store.Change[recor
 		}
 	}
 	return written, gone
+}
+
+// befores are the records that changes were made from.
+func befores(changes []store.Change[record.Keyed]) []*record.Keyed {
+	var list []*record.Keyed
+	for _, c := range changes {
+		if c.Before != nil {
+			list = append(list, c.Before)
+		}
+	}
+	return list
 }
 
 // own returns the records that are of the family.
@@ -282,15 +301,18 @@ var lockStatement = newStatement(`SELECT CASE WHEN alone THEN pg_advisory_xact_l
 
 // sendLocks makes what is guarded stay as it is until the commit: those who write a record of a keyed family wait for those
 // who have checked it, and the other way round. Sharing the row's own lock would do the same, but every claim guards its
-// lane, and a row shared by many at a time costs the server a new multixact for each of them.
+// lane, and a row shared by many at a time costs the server a new multixact for each of them. Families whose rows are locked
+// when they are read go by their rows' locks alone: to take another before one would end in a deadlock.
 func sendLocks(t *trip, ch *store.Changes) {
 	alone := make(map[int32]bool)
 	for _, r := range ch.Guarded {
-		alone[lockOf(r.Key())] = false
+		if key := r.Key(); familyOf(key.Family()).hold == nil {
+			alone[lockOf(key)] = false
+		}
 	}
 	for _, c := range ch.Records {
-		if c.Before != nil { // a new record has nobody who has checked it
-			alone[lockOf(c.Key())] = true
+		if key := c.Key(); c.Before != nil && familyOf(key.Family()).hold == nil { // a new record has nobody who has checked it
+			alone[lockOf(key)] = true
 		}
 	}
 	if len(alone) == 0 {

@@ -20,10 +20,12 @@ const (
 	erase               // deletes, each row guarded by its version
 	check               // looks whether each row is still there in its version
 	hold                // as check, and keeps it so until the commit
+	lock                // as check, of the row as it is when everybody before has committed, and keeps it so against all others
+	rewrite             // overwrites rows that were locked, with the version they are given
 )
 
 // guarded reports whether a statement says how many rows it must reach.
-func (v verb) guarded() bool { return v == update || v == erase || v == check || v == hold }
+func (v verb) guarded() bool { return v >= update && v != remove }
 
 // shape is all that decides the text of a set-based statement.
 type shape struct {
@@ -73,7 +75,7 @@ func textOf[R any](t *sqlstore.Table[R], sh shape) string {
 		}
 	}
 	switch sh.verb {
-	case update:
+	case update, rewrite:
 		return w.update()
 	case remove:
 		return w.remove()
@@ -83,6 +85,8 @@ func textOf[R any](t *sqlstore.Table[R], sh shape) string {
 		return w.check(``)
 	case hold:
 		return w.check(` FOR SHARE OF c`)
+	case lock:
+		return w.lock()
 	case ensure:
 		return w.insert() + ` ON CONFLICT DO NOTHING`
 	case replace:
@@ -114,6 +118,7 @@ type shapeWriter struct {
 	set      []string // assignments to c, over u
 	arrays   []string // parameters to unnest
 	unnested []string // names of these
+	was      string   // the version of a row that is locked
 }
 
 func (w *shapeWriter) guarded() bool { return w.sh.verb.guarded() }
@@ -139,11 +144,13 @@ func (w *shapeWriter) column(name string, kind sqlstore.Kind, isKey, isUniform b
 		w.keys = append(w.keys, `c.`+name+` = `+value)
 	case isKey:
 		w.keys = append(w.keys, `r.`+name+` = `+value)
-	case name == "version" && (w.sh.verb == erase || w.sh.verb == check || w.sh.verb == hold):
-		w.keys = append(w.keys, `c.version = `+value)
 	case name == "version" && w.sh.verb == update:
 		w.keys = append(w.keys, `c.version = `+value+` - 1`)
 		w.set = append(w.set, `version = c.version + 1`)
+	case name == "version" && w.sh.verb == lock:
+		w.was = value
+	case name == "version" && w.guarded() && w.sh.verb != rewrite:
+		w.keys = append(w.keys, `c.version = `+value)
 	case kind == sqlstore.Merge:
 		// terminal_outcome is what a row written by hand may carry; a column of its own has replaced it.
 		w.set = append(w.set, name+` = (c.`+name+` - 'terminal_outcome') || `+value)
@@ -204,6 +211,16 @@ func (w *shapeWriter) check(lock string) string {
 		sql += `, ` + rows
 	}
 	return sql + ` WHERE ` + strings.Join(w.keys, ` AND `) + lock + `)` + w.guard()
+}
+
+// lock fails like update. The version is no condition on the rows: those would be looked for in the snapshot of the statement,
+// where a row that somebody is about to commit still has its old version, and nobody would be waited for.
+func (w *shapeWriter) lock() string {
+	sql := `WITH l AS (SELECT c.version AS have, ` + w.was + ` AS want FROM ` + w.sh.table + ` c`
+	if rows := w.rows(); rows != `` {
+		sql += `, ` + rows
+	}
+	return sql + ` WHERE ` + strings.Join(w.keys, ` AND `) + ` FOR NO KEY UPDATE OF c), w AS (SELECT 1 FROM l WHERE have = want)` + w.guard()
 }
 
 // guard counts the rows that were reached, w, against the last parameter.

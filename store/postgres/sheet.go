@@ -103,7 +103,7 @@ func fallback[R any](v verb, t *sqlstore.Table[R]) sqlstore.ColumnSet {
 		return allColumns(t)
 	}
 	set := keyColumns(t)
-	if v != update {
+	if v != update && v != rewrite {
 		return set
 	}
 	for i := range t.Columns {

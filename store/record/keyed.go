@@ -46,6 +46,11 @@ var Families = []Family{
 	Streams, Summaries, Budgets, UsageKeys, Ledgers, Quotas, QuotaUses, Parkings, LimitScopes, EventCursors,
 }
 
+// Believed says that engines take records of the family as they saw them last, and find out by the version when they are wrong.
+// A version of such a family is drawn, so that it never stands for two contents: not for what a commit that failed would have
+// written, and not for a record that was made again under its key.
+func (f Family) Believed() bool { return f == Budgets || f == Quotas || f == QuotaUses }
+
 // CompareKeys orders keys by family, then bytewise by their parts, then by partition.
 func CompareKeys(x, y Key) int {
 	return cmp.Or(

@@ -136,8 +136,8 @@ type Ledger struct {
 	LedgerKey
 	Version int64
 	// Period is the budget's when Spent was counted: in a later one nothing was spent yet.
-	Period int64
-	Spent  flowfabric.Amounts
+	Period    int64
+	Spent     flowfabric.Amounts
 	UpdatedAt flowfabric.Timestamp
 }
 

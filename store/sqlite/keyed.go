@@ -93,6 +93,7 @@ func (ix *index) dueRecords(r *reads, now flowfabric.Timestamp, q store.DueRecor
 type keyedWrites struct {
 	*guarded[record.Keyed]
 	remove *statement
+	same   *statement // nil if records of the family are never believed
 }
 
 func prepareKeyedWrites(db *driver.Conn) (map[record.Family]*keyedWrites, error) {
@@ -103,7 +104,11 @@ func prepareKeyedWrites(db *driver.Conn) (map[record.Family]*keyedWrites, error)
 			return nil, err
 		}
 		w := &keyedWrites{guarded: g}
-		if w.remove, err = prepare(db, deleteBy(&t.Table)+" AND version = ?"); err != nil {
+		list := []toPrepare{{&w.remove, deleteBy(&t.Table) + " AND version = ?"}}
+		if family.Believed() {
+			list = append(list, toPrepare{&w.same, inVersion(&t.Table)})
+		}
+		if err := prepareAll(db, list); err != nil {
 			return nil, err
 		}
 		all[family] = w
@@ -123,6 +128,17 @@ func (w *keyedWrites) change(c store.RecordChange) error {
 		change.Before = &c.Before
 	}
 	return w.write(change)
+}
+
+// check fails with [store.ErrConflict] if a record that may only have been believed is not in its version. What was read cannot
+// have changed since: nobody else writes.
+func (w *keyedWrites) check(r record.Keyed) error {
+	if w.same == nil {
+		return nil
+	}
+	writeKey(w.same, w.table, &r)
+	w.same.Int(w.version(&r))
+	return found(w.same)
 }
 
 // register writes a record unless there is one with its key.

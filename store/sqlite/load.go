@@ -58,6 +58,9 @@ func (sn *session) loadByKey(b *store.Batch, r *store.Reads) error {
 		b.AddRoutes(lane, routes)
 	}
 	for _, key := range r.Records {
+		if b.Holds(key) {
+			continue
+		}
 		rec, err := reads.keyed[key.Family()].by(key)
 		if err != nil {
 			return err

@@ -51,6 +51,11 @@ func deleteBy[R any](t *sqlstore.Table[R]) string {
 	return "DELETE FROM " + t.Name + " WHERE " + keyNames(t, " = ?", " AND ")
 }
 
+// inVersion looks for a row by its key and its version.
+func inVersion[R any](t *sqlstore.Table[R]) string {
+	return "SELECT 1 FROM " + t.Name + " WHERE " + keyNames(t, " = ?", " AND ") + " AND version = ?"
+}
+
 func keyNames[R any](t *sqlstore.Table[R], suffix, separator string) string {
 	var names []string
 	for _, c := range t.Columns[:t.Keys] {

@@ -43,7 +43,7 @@ func prepareWrites(db *driver.Conn) (*writes, error) {
 		return nil, err
 	}
 	return w, prepareAll(db, []toPrepare{
-		{&w.held, "SELECT 1 FROM ff_exec_core WHERE " + keyNames(&sqlstore.Executions, " = ?", " AND ") + " AND version = ?"},
+		{&w.held, inVersion(&sqlstore.Executions)},
 		{&w.attempt, insert(&sqlstore.Attempts) + orOverwrite(&sqlstore.Attempts)},
 		{&w.route, insert(&sqlstore.Routes) + orNothing},
 		{&w.event, insert(&sqlstore.Events)},
@@ -65,15 +65,13 @@ func (w *writes) apply(ch *store.Changes) error {
 	for _, e := range ch.Held {
 		writeKey(w.held, &sqlstore.Executions, e)
 		w.held.Int(e.Version)
-		found, err := w.held.step()
-		if err == nil && !found {
-			err = store.ErrConflict
-		}
-		if err != nil {
+		if err := found(w.held); err != nil {
 			return fmt.Errorf("look at execution %s: %w", e.ID, err)
 		}
-		if err := w.held.reset(); err != nil {
-			return err
+	}
+	for _, r := range ch.Guarded {
+		if err := w.families[r.Key().Family()].check(r); err != nil {
+			return fmt.Errorf("look at %s %q: %w", r.Key().Family(), r.Key().Parts(), err)
 		}
 	}
 	for _, c := range ch.Idempotency {
@@ -98,6 +96,19 @@ func (w *writes) apply(ch *store.Changes) error {
 		return err
 	}
 	return w.append(ch.Events)
+}
+
+// found runs a query that looks for a row in its version. It fails with [store.ErrConflict] if there is none.
+func found(s *statement) error {
+	ok, err := s.step()
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return store.ErrConflict
+	default:
+		return s.reset()
+	}
 }
 
 // append adds events to the log, in order.

@@ -343,7 +343,11 @@ func testRegister(e *env) {
 	}
 	e.do(registerUnit(bare...))
 	e.equal("registered again", e.dump().Records, fullRecords())
-	e.update1(fullRecords()[0].Key())
+	for _, r := range fullRecords() {
+		if key := r.Key(); !key.Family().Believed() {
+			e.update1(key)
+		}
+	}
 }
 
 // update1 writes a record over its first version: a registration counts as one.

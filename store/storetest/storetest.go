@@ -34,6 +34,7 @@ func Run(t *testing.T, h Harness) {
 		{"Ready", readyTests},
 		{"Due", dueTests},
 		{"Keyed", keyedTests},
+		{"Beliefs", beliefTests},
 		{"Slots", slotTests},
 		{"Guards", guardTests},
 		{"Graph", graphTests},
