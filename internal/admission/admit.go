@@ -121,7 +121,7 @@ func (b *Books) need(e *record.Execution, u record.BudgetUse) ff.Amounts {
 		return nil
 	}
 	var spent ff.Amounts
-	if e.Epoch > 0 { // else it has never begun: see [AdmissionKeys]
+	if e.Epoch > 0 { // else it has never begun: see [KeysToAdmit]
 		spent = b.spent(e, u.ID)
 	}
 	need := make(ff.Amounts, len(u.Estimate))

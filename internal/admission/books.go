@@ -139,9 +139,9 @@ func Keys(home ff.Partition, e *record.Execution) []record.Key {
 	return keys
 }
 
-// AdmissionKeys are the records that decide whether an execution may run: [Keys], and its ledgers. The ledger of one that was
+// KeysToAdmit are the records that decide whether an execution may run: [Keys], and its ledgers. The ledger of one that was
 // never leased does not count: what somebody has reported for it before it began is not taken off its estimate.
-func AdmissionKeys(home ff.Partition, e *record.Execution) []record.Key {
+func KeysToAdmit(home ff.Partition, e *record.Execution) []record.Key {
 	keys := Keys(home, e)
 	if e.Limits == nil || e.Epoch == 0 {
 		return keys

@@ -73,7 +73,7 @@ func refusal(r *admission.Refusal) error {
 func limitsKeys(list []*record.Execution) (keys []record.Key) {
 	for _, e := range list {
 		if e.Limits != nil && !e.Limits.Admitted {
-			keys = append(keys, admission.AdmissionKeys(limitsHome, e)...)
+			keys = append(keys, admission.KeysToAdmit(limitsHome, e)...)
 		}
 	}
 	return keys
