@@ -75,7 +75,7 @@ var (
 	keyEncoding   = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 	keyIDLen      = keyEncoding.EncodedLen(KeyIDBytes)
 	keySecretLen  = keyEncoding.EncodedLen(KeySecretBytes)
-	errKeyRefused = &Error{Code: CodeUnauthorized, Detail: "the key is not valid"}
+	errKeyRefused = &Error{Code: CodeInvalidToken, Detail: "the key is not valid"}
 )
 
 // NewKeyText writes a key.
@@ -85,7 +85,7 @@ func NewKeyText(id [KeyIDBytes]byte, secret [KeySecretBytes]byte) KeyText {
 
 // Parse returns the id of the key and the digest of its secret, which is all that is ever stored of it. A secret has 256 bits of
 // chance, so SHA-256 is enough: there is nothing to guess that a slow hash would make dearer, and verifying stays cheap. It
-// fails with [ErrUnauthorized] for what is no text of a key; each key has one text.
+// fails with [ErrInvalidToken] for what is no text of a key; each key has one text.
 func (t KeyText) Parse() (KeyID, [sha256.Size]byte, error) {
 	rest, ok := strings.CutPrefix(string(t), KeyPrefix)
 	if !ok || len(rest) != keyIDLen+1+keySecretLen || rest[keyIDLen] != '_' {

@@ -240,7 +240,7 @@ type Keys interface {
 	RotateKey(ctx context.Context, cmd RotateKey) (IssuedKey, error)
 	// RevokeKey withdraws a key with all its secrets. A repeat changes nothing. It fails with [ErrKeyNotFound].
 	RevokeKey(ctx context.Context, cmd RevokeKey) (KeySnapshot, error)
-	// VerifyKey tells of the key that a text belongs to. It fails with [ErrUnauthorized] when there is none, or it is revoked or
+	// VerifyKey tells of the key that a text belongs to. It fails with [ErrInvalidToken] when there is none, or it is revoked or
 	// has expired, or the text has another secret, and does not say which. Each call reads the store.
 	VerifyKey(ctx context.Context, cmd VerifyKey) (KeySnapshot, error)
 	// ListKeys lists keys.

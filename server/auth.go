@@ -145,6 +145,9 @@ func newVerdicts(svc flowfabric.Keys, cfg *Config) *verdicts {
 			return cfg.Authenticator.Authenticate(ctx, token)
 		}
 		key, err := svc.VerifyKey(ctx, flowfabric.VerifyKey{Text: flowfabric.KeyText(token)})
+		if errors.Is(err, flowfabric.ErrInvalidToken) {
+			err = errUnauthorized
+		}
 		return Principal{Name: key.Name, Roles: key.Roles, Namespaces: key.Namespaces, Lanes: key.Lanes, KeyID: key.KeyID}, err
 	}
 	v.mu.good.most, v.mu.bad.most, v.mu.bucket = maxVerdicts, maxVerdicts, bucket{rate: strangers, most: 2 * strangers}
@@ -299,7 +302,10 @@ func (s *Server) authorise(ctx context.Context, op *wire.Op, in any, role flowfa
 	if c.nobody {
 		return errUnauthorized
 	}
-	if !c.who.may(role) && !(holdsLease(in) && c.who.may(wire.Worker)) {
+	if holdsLease(in) && c.who.may(wire.Worker) {
+		role = wire.Worker
+	}
+	if !c.who.may(role) {
 		return &flowfabric.Error{Code: flowfabric.CodeForbidden, Op: op.Name, Detail: "it needs the role " + string(role)}
 	}
 	if err := s.within(ctx, c.who, op, in); err != nil {

@@ -40,7 +40,7 @@ func (e *env) verifies(text ff.KeyText) string {
 	e.Helper()
 	key, err := e.svc.VerifyKey(e.Context(), ff.VerifyKey{Text: text})
 	if err != nil {
-		e.refused("verify "+text.String(), err, "unauthorized")
+		e.refused("verify "+text.String(), err, "invalid_token")
 		return "no"
 	}
 	return key.Name

@@ -222,7 +222,7 @@ func (r Rules) VerifyKey(ctx context.Context, st store.Store, cmd ff.VerifyKey) 
 	}
 	k := store.Get[*record.APIKey](tx, key)
 	if k == nil || !keyGood(k, tx.Now()) || !keyHas(k, digest[:], tx.Now()) {
-		return ff.KeySnapshot{}, &ff.Error{Code: ff.CodeUnauthorized, Op: name, Detail: "the key is not valid"}
+		return ff.KeySnapshot{}, &ff.Error{Code: ff.CodeInvalidToken, Op: name, Detail: "the key is not valid"}
 	}
 	return keySnapshot(k), nil
 }
