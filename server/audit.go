@@ -48,7 +48,7 @@ func signSubmit(cmd *flowfabric.Submit, who *Principal) {
 func (s *Server) audit(ctx context.Context, op *wire.Op, in, out any, err error) {
 	c := callerOf(ctx)
 	actor, key := textOf(in, "Actor"), flowfabric.KeyID("")
-	if c.who != nil && !c.who.shared {
+	if c.who != nil && (!c.who.shared || actor == "") {
 		actor, key = c.who.Name, c.who.KeyID
 	}
 	level, outcome := slog.LevelInfo, "ok"

@@ -3,7 +3,6 @@ package server_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"regexp"
 	"slices"
@@ -18,7 +17,6 @@ import (
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/engine"
 	"github.com/flowfabric/flowfabric/internal/clock"
-	"github.com/flowfabric/flowfabric/internal/wire"
 	"github.com/flowfabric/flowfabric/server"
 	"github.com/flowfabric/flowfabric/store/memory"
 )
@@ -184,10 +182,16 @@ func TestAuthority_AWorkerActsForLeasesItHolds(t *testing.T) {
 		op, body string
 		status   int
 	}{
-		{"complete", fence, 404}, {"complete", `"source":"operator_override"`, 403}, {"fail", `"source":"operator_override"`, 403},
-		{"delay", `"source":"operator_override","for_ms":1000`, 403}, {"cancel", `"source":"lease_holder",` + fence, 404},
-		{"cancel", `"source":"worker",` + fence, 404}, {"cancel", fence, 403}, {"cancel", `"source":"lease_holder"`, 403},
-		{"cancel", `"source":"system_timeout",` + fence, 403}, {"cancel", `"source":"anybody",` + fence, 403},
+		{"complete", fence, 404},
+		{"complete", `"source":"operator_override"`, 403},
+		{"fail", `"source":"operator_override"`, 403},
+		{"delay", `"source":"operator_override","for_ms":1000`, 403},
+		{"cancel", `"source":"lease_holder",` + fence, 404},
+		{"cancel", `"source":"worker",` + fence, 404},
+		{"cancel", fence, 403},
+		{"cancel", `"source":"lease_holder"`, 403},
+		{"cancel", `"source":"system_timeout",` + fence, 403},
+		{"cancel", `"source":"anybody",` + fence, 403},
 	} {
 		if status, _, answer := ask(t, s, "POST", "/v1/calls/"+c.op, "{"+id+","+c.body+"}", "Authorization", "Bearer t"); status != c.status {
 			t.Errorf("%s %s: %d %v, want %d", c.op, c.body, status, answer, c.status)
@@ -306,8 +310,11 @@ func TestServe_WithoutAnyAuthorityOnLoopbackOnly(t *testing.T) {
 		cfg  server.Config
 		good bool
 	}{
-		{"127.0.0.1:0", server.Config{}, true}, {"0.0.0.0:0", server.Config{}, false}, {":0", server.Config{}, false},
-		{"0.0.0.0:0", server.Config{Token: "t"}, true}, {"0.0.0.0:0", server.Config{RequireKey: true}, true},
+		{"127.0.0.1:0", server.Config{}, true},
+		{"0.0.0.0:0", server.Config{}, false},
+		{":0", server.Config{}, false},
+		{"0.0.0.0:0", server.Config{Token: "t"}, true},
+		{"0.0.0.0:0", server.Config{RequireKey: true}, true},
 		{"0.0.0.0:0", server.Config{Authenticator: known{}}, true},
 	} {
 		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", c.addr)
@@ -325,6 +332,3 @@ func TestServe_WithoutAnyAuthorityOnLoopbackOnly(t *testing.T) {
 		}
 	}
 }
-
-var _ = fmt.Sprint
-var _ = wire.Ops

@@ -64,7 +64,7 @@ var Resources = []Resource{
 	{"GET", "/v1/lanes", ListLanes.Op},
 	{"GET", "/v1/lanes/{lane_id}", GetLane.Op},
 	{"GET", "/v1/lanes/{lane_id}/counts", LaneCounts.Op},
-	{"PATCH", "/v1/lanes/{lane_id}", UpdateLane.Op},
+	{"PATCH", "/v1/lanes/{lane}", UpdateLane.Op},
 	{"GET", "/v1/workers", ListWorkers.Op},
 	{"GET", "/v1/leases/expired", ListExpired.Op},
 	{"GET", "/v1/waitpoints", ListSuspended.Op},
