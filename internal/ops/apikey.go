@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/subtle"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -268,7 +267,7 @@ func keySnapshot(k *record.APIKey) ff.KeySnapshot {
 }
 
 func keyEvent(k *record.APIKey, kind, actor string, now ff.Timestamp) record.Event {
-	details, _ := json.Marshal(struct { // text and numbers: cannot fail
+	return adminEvent(k.Home, kind, now, struct {
 		KeyID         ff.KeyID       `json:"key_id"`
 		Name          string         `json:"name"`
 		Roles         []ff.Role      `json:"roles"`
@@ -278,7 +277,4 @@ func keyEvent(k *record.APIKey, kind, actor string, now ff.Timestamp) record.Eve
 		PreviousUntil ff.Timestamp   `json:"previous_until,omitempty"`
 		Actor         string         `json:"actor,omitempty"`
 	}{k.ID, k.Name, k.Roles, k.Namespaces, k.Lanes, k.ExpiresAt, k.PreviousUntil, actor})
-	return record.Event{
-		Family: record.FamilyOperator, Type: kind, ExecutionID: record.NoExecution(k.Home), At: now, Details: details,
-	}
 }
