@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 
@@ -52,9 +53,7 @@ func TestAudit_NamesWhoActsAndWhatUpon(t *testing.T) {
 		want := map[string]any{
 			"level": level, "msg": "audit", "actor": actor, "actor_key": actorKey, "op": op, "outcome": outcome, "remote": "192.0.2.1:1234", "request_id": "r",
 		}
-		for name, value := range on {
-			want[name] = value
-		}
+		maps.Copy(want, on)
 		return want
 	}
 	want := []map[string]any{

@@ -53,8 +53,8 @@ func (n tenant) point(v reflect.Value) {
 	default:
 		switch {
 		case v.Kind() == reflect.Struct && v.NumField() > 0 && v.Type().Field(0).IsExported():
-			for i := range v.NumField() {
-				n.point(v.Field(i))
+			for _, field := range v.Fields() {
+				n.point(field)
 			}
 		case v.Kind() == reflect.Slice && (v.Type().Elem().Kind() == reflect.Struct || v.Type().Elem() == reflect.TypeFor[flowfabric.LaneID]()):
 			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
