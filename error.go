@@ -24,6 +24,7 @@ const (
 	FamilyUnavailable       ErrorFamily = "unavailable"
 	FamilyResourceExhausted ErrorFamily = "resource_exhausted"
 	FamilyTimeout           ErrorFamily = "timeout"
+	FamilyAuthority         ErrorFamily = "authority"
 )
 
 // ErrorClass says what a caller should do about a failure.
@@ -111,6 +112,10 @@ const (
 	CodeStreamClosed           Code = "stream_closed"
 	CodeStaleOwner             Code = "stale_owner_cannot_append"
 
+	CodeKeyNotFound  Code = "key_not_found"
+	CodeUnauthorized Code = "unauthorized"
+	CodeForbidden    Code = "forbidden"
+
 	CodeBug               Code = "bug"
 	CodeUnavailable       Code = "unavailable"
 	CodeResourceExhausted Code = "resource_exhausted"
@@ -197,6 +202,10 @@ var codes = map[Code]CodeInfo{
 	CodeEventGap:               {FamilyState, ClassTerminal, http.StatusGone},
 	CodeStreamClosed:           {FamilyState, ClassTerminal, http.StatusConflict},
 	CodeStaleOwner:             {FamilyState, ClassTerminal, http.StatusConflict},
+
+	CodeKeyNotFound:  {FamilyNotFound, ClassTerminal, http.StatusNotFound},
+	CodeUnauthorized: {FamilyAuthority, ClassTerminal, http.StatusUnauthorized},
+	CodeForbidden:    {FamilyAuthority, ClassTerminal, http.StatusForbidden},
 
 	CodeBug:               {FamilyBug, ClassBug, http.StatusInternalServerError},
 	CodeUnavailable:       {FamilyUnavailable, ClassRetryable, http.StatusServiceUnavailable},
@@ -331,6 +340,10 @@ var (
 	ErrEventGap               = &Error{Code: CodeEventGap}
 	ErrStreamClosed           = &Error{Code: CodeStreamClosed}
 	ErrStaleOwner             = &Error{Code: CodeStaleOwner}
+
+	ErrKeyNotFound  = &Error{Code: CodeKeyNotFound}
+	ErrUnauthorized = &Error{Code: CodeUnauthorized}
+	ErrForbidden    = &Error{Code: CodeForbidden}
 
 	ErrBug               = &Error{Code: CodeBug}
 	ErrUnavailable       = &Error{Code: CodeUnavailable}

@@ -55,6 +55,9 @@ func TestCodes_Table(t *testing.T) {
 		{ErrTargetNotSignalable, FamilyState, ClassTerminal, 409},
 		{ErrWaitpointAlreadyExists, FamilyConflict, ClassTerminal, 409},
 		{ErrSecretNotInitialized, FamilyUnavailable, ClassRetryable, 503},
+		{ErrKeyNotFound, FamilyNotFound, ClassTerminal, 404},
+		{ErrUnauthorized, FamilyAuthority, ClassTerminal, 401},
+		{ErrForbidden, FamilyAuthority, ClassTerminal, 403},
 		{ErrResourceExhausted, FamilyResourceExhausted, ClassRetryable, 429},
 		{&Error{Code: "no_such_code"}, FamilyBug, ClassBug, 500},
 	} {

@@ -18,6 +18,7 @@ type Service interface {
 	Registry
 	Handles
 	Secrets
+	Keys
 	Suspensions
 	Steps
 	Budgets
@@ -225,6 +226,25 @@ type Secrets interface {
 	RotateSecret(ctx context.Context, cmd RotateSecret) (RotateResult, error)
 	// ListSecrets tells of all secrets that verify, up to [MaxSecrets], in order of their names.
 	ListSecrets(ctx context.Context) ([]SecretSnapshot, error)
+}
+
+// Keys administers API keys: who may do what over HTTP. An engine in process asks nobody for one. Each change is told by one
+// operator event.
+type Keys interface {
+	// CreateKey makes a key and tells its text, which nothing tells again. Not idempotent. It fails with [ErrInvalidInput], and
+	// with [ErrResourceExhausted] when there are [MaxKeys].
+	CreateKey(ctx context.Context, cmd CreateKey) (IssuedKey, error)
+	// RotateKey gives a key another secret and tells its text. Not idempotent. It fails with [ErrKeyNotFound], with
+	// [ErrInvalidInput] when the key is revoked or has expired, with [ErrInvalidGrace], and with [ErrRotationConflict] while the
+	// grace of the rotation before lasts, for that would cut it short; a Grace of 0 always may.
+	RotateKey(ctx context.Context, cmd RotateKey) (IssuedKey, error)
+	// RevokeKey withdraws a key with all its secrets. A repeat changes nothing. It fails with [ErrKeyNotFound].
+	RevokeKey(ctx context.Context, cmd RevokeKey) (KeySnapshot, error)
+	// VerifyKey tells of the key that a text belongs to. It fails with [ErrInvalidToken] when there is none, or it is revoked or
+	// has expired, or the text has another secret, and does not say which. Each call reads the store.
+	VerifyKey(ctx context.Context, cmd VerifyKey) (KeySnapshot, error)
+	// ListKeys lists keys.
+	ListKeys(ctx context.Context, q ListKeys) (Page[KeySnapshot], error)
 }
 
 // Suspensions parks executions until somebody or something answers, without holding a worker (chapter 40). A resumed

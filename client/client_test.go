@@ -306,3 +306,59 @@ func TestWorker_RunsOnAServerAsOnAnEngine(t *testing.T) {
 		t.Errorf("Run: %v", err)
 	}
 }
+
+// A worker whose key is limited to its lane runs as any other.
+func TestWorker_WithAKeyOfItsLane(t *testing.T) {
+	eng, err := engine.Open(t.Context(), memory.New(memory.Config{}), engine.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = eng.Close(context.Background()) }()
+	srv, err := server.New(eng, server.Config{RequireKey: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(srv)
+	defer web.Close()
+	key, err := eng.CreateKey(t.Context(), flowfabric.CreateKey{
+		Name: "mailer", Roles: []flowfabric.Role{flowfabric.RoleWorker}, Lanes: []flowfabric.LaneID{"mail"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(web.URL, client.Config{Token: key.Text.Reveal()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Submit(t.Context(), flowfabric.Submit{Lane: "mail", Kind: "send"}); !errors.Is(err, flowfabric.ErrForbidden) {
+		t.Errorf("a worker submits: %v, want forbidden", err)
+	}
+	w := worker.New(c, worker.Config{Lanes: []flowfabric.LaneID{"mail"}})
+	worker.Handle(w, "send", func(ctx context.Context, task *worker.Task, in int) (int, error) {
+		return worker.Step(ctx, "double", func(context.Context) (int, error) { return 2 * in, nil })
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	made, err := eng.Submit(t.Context(), flowfabric.Submit{Lane: "mail", Kind: "send", Payload: []byte("21")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := eng.Wait(t.Context(), made.ID, time.Minute)
+	if err != nil || string(res.Payload) != "42" {
+		t.Errorf("result %+v, %v", res, err)
+	}
+	stop()
+	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("Run: %v", err)
+	}
+	wrong, err := client.New(web.URL, client.Config{Token: "ffk_wrong"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer wrong.Close()
+	if _, err := wrong.ListLanes(t.Context(), flowfabric.ListLanes{}); !errors.Is(err, flowfabric.ErrUnauthorized) {
+		t.Errorf("with a wrong key: %v, want unauthorized", err)
+	}
+}

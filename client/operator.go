@@ -74,3 +74,28 @@ func (c *Client) ListSecrets(ctx context.Context) ([]flowfabric.SecretSnapshot, 
 	res, err := call(ctx, c, wire.ListSecrets, wire.Nothing{})
 	return res.Secrets, err
 }
+
+// CreateKey implements [flowfabric.Keys].
+func (c *Client) CreateKey(ctx context.Context, cmd flowfabric.CreateKey) (flowfabric.IssuedKey, error) {
+	return call(ctx, c, wire.CreateKey, cmd)
+}
+
+// RotateKey implements [flowfabric.Keys].
+func (c *Client) RotateKey(ctx context.Context, cmd flowfabric.RotateKey) (flowfabric.IssuedKey, error) {
+	return call(ctx, c, wire.RotateKey, cmd)
+}
+
+// RevokeKey implements [flowfabric.Keys].
+func (c *Client) RevokeKey(ctx context.Context, cmd flowfabric.RevokeKey) (flowfabric.KeySnapshot, error) {
+	return call(ctx, c, wire.RevokeKey, cmd)
+}
+
+// VerifyKey implements [flowfabric.Keys].
+func (c *Client) VerifyKey(ctx context.Context, cmd flowfabric.VerifyKey) (flowfabric.KeySnapshot, error) {
+	return call(ctx, c, wire.VerifyKey, cmd)
+}
+
+// ListKeys implements [flowfabric.Keys].
+func (c *Client) ListKeys(ctx context.Context, q flowfabric.ListKeys) (flowfabric.Page[flowfabric.KeySnapshot], error) {
+	return call(ctx, c, wire.ListKeys, q)
+}

@@ -31,11 +31,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.cfg.Logger.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("method", r.Method), slog.String("route", template(r)),
 			slog.Int("status", rec.status), slog.Duration("took", s.cfg.Clock.Now().Sub(start)), slog.String("request_id", id))
 	}()
-	if !s.allowed(r) {
-		refuse(rec, r)
-		return
+	var ok bool
+	if r, ok = s.admit(rec, r); ok {
+		s.route(rec, r)
 	}
-	s.route(rec, r)
 }
 
 // route answers with JSON where the mux would with text.

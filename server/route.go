@@ -50,6 +50,9 @@ func (s *Server) add(r route) {
 	if r.limit == 0 {
 		r.limit = maxBody
 	}
+	if r.open || r.op != nil && r.op.Role == wire.Bearer {
+		s.free[r.method+" "+r.path] = true
+	}
 	s.routes = append(s.routes, r)
 	s.mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, req *http.Request) { s.serve(w, req, &r) })
 }
@@ -83,7 +86,19 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, r *route) {
 
 // invoke makes a call on behalf of who asks. Every route makes its calls here.
 func (s *Server) invoke(ctx context.Context, op *wire.Op, in any) (any, error) {
-	return op.Invoke(ctx, s.svc, in)
+	role := roleOf(op, in)
+	err := s.authorise(ctx, op, in, role)
+	var out any
+	if err == nil {
+		out, err = op.Invoke(ctx, s.svc, in)
+	}
+	if role == wire.Operator || role == wire.Admin {
+		s.audit(ctx, op, in, out, err)
+	}
+	if err == nil {
+		s.found(ctx, out)
+	}
+	return out, err
 }
 
 // call is invoke for a command of a known type.

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/flowfabric/flowfabric"
 )
 
 // Bounds of connections (chapter 70, section 1).
@@ -21,8 +23,15 @@ const (
 
 // Serve serves connections of l until ctx ends, and then stops in this order: readiness says no, waits are answered, l takes no
 // more connections, requests under way come to their end, for at most [Config.ShutdownTimeout]. It returns nil after that, and
-// an error if the listener fails or requests had to be cut off. It closes l, and is called once.
+// an error if the listener fails or requests had to be cut off. It closes l, and is called once. It fails with
+// [flowfabric.ErrInvalidInput] when callers need no authority, and others than this machine can reach l.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	certified := s.cfg.TLS != nil && s.cfg.TLS.ClientAuth == tls.RequireAndVerifyClientCert
+	if !s.cfg.secured() && !certified && !loopback(l.Addr()) {
+		return errors.Join(&flowfabric.Error{
+			Code: flowfabric.CodeInvalidInput, Op: "serve", Detail: l.Addr().String() + " lets others in, and nobody needs an authority",
+		}, l.Close())
+	}
 	srv := &http.Server{
 		Handler: s, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		Protocols: new(http.Protocols),

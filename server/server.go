@@ -15,7 +15,8 @@ import (
 	"github.com/flowfabric/flowfabric/internal/wire"
 )
 
-// Config configures a [Server]. Without a Token it serves everything to everyone: bind it to loopback only.
+// Config configures a [Server]. Without a Token, RequireKey or an Authenticator it serves everything to everyone, and on loopback
+// only.
 type Config struct {
 	// Partitions are those of the engine; clients mint ids with them. Default [flowfabric.DefaultPartitions].
 	Partitions flowfabric.PartitionConfig
@@ -29,13 +30,19 @@ type Config struct {
 	RequestTimeout time.Duration
 	// ShutdownTimeout is how long requests under way may take when the server is told to stop: 1 ms to 10 minutes. Default 30 s.
 	ShutdownTimeout time.Duration
-	// Token, if not empty, must be presented by every request, as bearer token: whoever has it may do everything. Without one
-	// anybody may.
-	Token string
+	// Every request but those of health checks and of signals, whose tokens are an authority of their own, must present an
+	// authority as bearer token, if any of these is set: Token, which may do everything; a key that was made with CreateKey, which
+	// is always good then; or a token that the Authenticator knows. RequireKey is for a server with keys alone.
+	Token         string
+	RequireKey    bool
+	Authenticator Authenticator
 	// TLS, if not nil, is how connections are secured; it should offer "h2" and "http/1.1".
 	TLS *tls.Config
 	// Logger hears of requests at level debug, of panics at error. Default: discards.
 	Logger *slog.Logger
+	// Audit hears of every call that needs the role of an operator or an admin: who made it, from where, what it was about and
+	// what it came to. It should not be filtered by level. Default: Logger.
+	Audit *slog.Logger
 	// Clock tells the time of requests. Default: the machine's.
 	Clock clock.Clock
 }
@@ -48,6 +55,9 @@ func (c *Config) setDefaults() {
 	c.RequestTimeout, c.ShutdownTimeout = cmp.Or(c.RequestTimeout, time.Minute), cmp.Or(c.ShutdownTimeout, 30*time.Second)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Audit == nil {
+		c.Audit = c.Logger
 	}
 	if c.Clock == nil {
 		c.Clock = clock.Real()
@@ -79,6 +89,10 @@ type Server struct {
 	mux    *http.ServeMux
 	routes []route
 	gate   map[wire.Class]chan struct{}
+	// free are the patterns of routes that need no authority, or have one in their command.
+	free     map[string]bool
+	verdicts *verdicts
+	places   places
 	// serving ends when the server is to stop.
 	serving context.Context
 	stop    context.CancelFunc
@@ -96,6 +110,7 @@ func New(svc flowfabric.Service, cfg Config) (*Server, error) {
 			wire.Reads: make(chan struct{}, cfg.MaxReads), wire.Writes: make(chan struct{}, cfg.MaxWrites), wire.Waits: make(chan struct{}, cfg.MaxWaits),
 		},
 	}
+	s.free, s.verdicts, s.places.known.most = make(map[string]bool), newVerdicts(svc, &s.cfg), maxPlaces
 	s.serving, s.stop = context.WithCancel(context.Background())
 	s.routeCalls()
 	s.routeBatches()

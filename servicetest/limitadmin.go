@@ -1,6 +1,7 @@
 package servicetest
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ var limitAdminTests = []behaviour{
 	{"ListsArePaged", testLimitLists},
 	{"BoundsHoldAtTheBound", testLimitBounds},
 	{"TheTightestStops", testLimitHierarchy},
+	{"ChangesAreEventsThatNameTheActor", testLimitEvents},
 }
 
 func testReportRepeated(e *env) {
@@ -375,4 +377,30 @@ func testLimitHierarchy(e *env) {
 	e.equal("waiting", []int64{e.budgetStatus(wide).Waiting, e.budgetStatus(tight).Waiting}, []int64{1, 0})
 	e.ok(errOf(e.svc.ResetBudget(e.Context(), wide)))
 	e.complete(e.soonClaims(1)[0])
+}
+
+func testLimitEvents(e *env) {
+	if !e.limited() {
+		return
+	}
+	b := e.budget(ff.CreateBudget{Hard: ff.Amounts{"t": 10}})
+	q, _, err := e.svc.CreateQuota(e.Context(), ff.CreateQuota{Rate: 5, Window: time.Minute})
+	e.ok(err)
+	after := e.nowCursor(ff.EventsOperator)
+	e.ok(errOf(e.svc.UpdateBudget(e.Context(), ff.UpdateBudget{BudgetID: b, Hard: ff.Amounts{"t": 11}, ResetInterval: new(time.Hour), Actor: "ann"})))
+	e.ok(errOf(e.svc.UpdateQuota(e.Context(), ff.UpdateQuota{QuotaID: q, Rate: new(int64(7)), Actor: "bob"})))
+	page, err := e.svc.ReadEvents(e.Context(), ff.ReadEvents{Family: ff.EventsOperator, After: after})
+	e.ok(err)
+	got := map[string]any{}
+	for _, ev := range page.Events {
+		var details map[string]any
+		e.ok(json.Unmarshal(ev.Details, &details))
+		got[ev.Type] = details
+	}
+	e.equal("events", got, map[string]any{
+		"budget_updated": map[string]any{
+			"budget_id": b.String(), "mode": "strict", "on_hard_limit": "wait", "hard_limits": map[string]any{"t": 11.0}, "reset_interval_ms": 3_600_000.0, "actor": "ann",
+		},
+		"quota_updated": map[string]any{"quota_id": q.String(), "rate": 7.0, "window_ms": 60_000.0, "actor": "bob"},
+	})
 }

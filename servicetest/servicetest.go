@@ -51,6 +51,7 @@ func Run(t *testing.T, h Harness) {
 		{name: "Fence", tests: fenceTests},
 		{name: "Handle", tests: handleTests},
 		{name: "Secret", tests: secretTests},
+		{name: "Key", tests: keyTests},
 		{name: "Outcome", tests: outcomeTests},
 		{name: "Repeat", tests: repeatTests},
 		{name: "Expiry", tests: expiryTests},

@@ -13,6 +13,7 @@ import (
 	"github.com/flowfabric/flowfabric/internal/backend"
 	"github.com/flowfabric/flowfabric/internal/config"
 	"github.com/flowfabric/flowfabric/server"
+	"github.com/flowfabric/flowfabric/server/oidc"
 )
 
 // booted is a server that was started. What is in it is closed in the reverse order.
@@ -118,11 +119,35 @@ func newServer(svc flowfabric.Service, cfg *config.Server, log *slog.Logger) (*s
 	if err != nil {
 		return nil, err
 	}
-	return server.New(svc, server.Config{
+	serving := server.Config{
 		Partitions: cfg.Partitions(), Version: buildVersion().String(), Family: string(kind), Token: cfg.APIToken.Reveal(), TLS: security,
-		ShutdownTimeout: cfg.ShutdownTimeout.Duration(), Logger: log,
-	})
+		RequireKey: bool(cfg.Auth), ShutdownTimeout: cfg.ShutdownTimeout.Duration(), Logger: log, Audit: slog.New(unfiltered{log.Handler()}),
+	}
+	if cfg.OIDCIssuer != "" {
+		serving.Authenticator, err = oidc.New(oidc.Config{
+			Issuer: cfg.OIDCIssuer, Audience: cfg.OIDCAudience, RoleClaim: cfg.OIDCRoleClaim, NamespaceClaim: cfg.OIDCNamespaceClaim,
+			NameClaim: cfg.OIDCNameClaim,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return server.New(svc, serving)
 }
+
+// unfiltered is a handler that takes lines of every level: nobody silences the audit log by FF_LOG_LEVEL.
+type unfiltered struct{ slog.Handler }
+
+// Enabled implements [slog.Handler].
+func (unfiltered) Enabled(context.Context, slog.Level) bool { return true }
+
+// WithAttrs implements [slog.Handler].
+func (u unfiltered) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return unfiltered{u.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements [slog.Handler].
+func (u unfiltered) WithGroup(name string) slog.Handler { return unfiltered{u.Handler.WithGroup(name)} }
 
 // close stops the engine and closes the store; both within timeout.
 func (b *booted) close(ctx context.Context, timeout time.Duration) error {

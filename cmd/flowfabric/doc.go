@@ -21,7 +21,7 @@
 //	0    success
 //	1    failure; also of an execution whose result is asked for, and of a check of demo, bench or doctor
 //	2    bad usage: a flag, an argument, a URL or input that is no good
-//	3    there is no such execution, flow, budget, quota or waitpoint
+//	3    there is no such execution, flow, budget, quota, waitpoint or key
 //	4    conflict with the present state, which allows it not or not any more
 //	5    unavailable for now: nothing answers, or there is too much to do; it may be tried again
 //	130  ended by a second signal

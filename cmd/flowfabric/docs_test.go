@@ -49,7 +49,7 @@ const docsHead = `# The command line
 Generated from the commands themselves: ` + "`go test ./cmd/flowfabric -run Docs -update`" + `. The scripts in
 cmd/flowfabric/testdata/script show the commands at work, and are tests.
 
-Commands on executions, flows, lanes, limits, workers, events and secrets take these flags besides their own.
+Commands on executions, flows, lanes, limits, workers, events, secrets and keys take these flags besides their own.
 ` + targetHelp + `
 
 ` + "```" + `
@@ -65,7 +65,7 @@ Commands on executions, flows, lanes, limits, workers, events and secrets take t
 | 0 | success |
 | 1 | failure; also of an execution whose result is asked for, and of a check of demo, bench or doctor |
 | 2 | bad usage: a flag, an argument, a URL or input that is no good |
-| 3 | there is no such execution, flow, budget, quota or waitpoint |
+| 3 | there is no such execution, flow, budget, quota, waitpoint or key |
 | 4 | conflict with the present state |
 | 5 | unavailable for now; it may be tried again |
 | 130 | ended by a second signal |

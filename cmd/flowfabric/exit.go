@@ -95,6 +95,9 @@ var advices = map[flowfabric.Code]string{
 	flowfabric.CodeWaitpointNotFound:    "flowfabric waitpoints EXECUTION shows what the execution waits for",
 	flowfabric.CodeExecutionNotTerminal: "cancel it first, or wait for its end with flowfabric result --wait",
 	flowfabric.CodeExecutionNotEligible: "flowfabric explain EXECUTION says what it is doing",
+	flowfabric.CodeKeyNotFound:          "flowfabric key list shows the keys there are",
+	flowfabric.CodeUnauthorized:         "the server wants a key or a token: --token or FF_TOKEN; flowfabric key create makes one",
+	flowfabric.CodeForbidden:            "flowfabric key list shows what a key may do",
 	flowfabric.CodeUnavailable: "is the server running? Its URL is --server or FF_SERVER; flowfabric dev starts one; " +
 		"--store URL needs none",
 }

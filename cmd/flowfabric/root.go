@@ -61,7 +61,7 @@ func newRoot() *cobra.Command {
 		groupOperators: {
 			newCancel(), newReplay(), newPriority(), newRevoke(), newBlock(), newUnblock(), newResume(), newSignal(), newWaitpoints(),
 		},
-		groupObjects: {newFlow(), newLane(), newBudget(), newQuota(), newWorker(), newEvents(), newSecrets()},
+		groupObjects: {newFlow(), newLane(), newBudget(), newQuota(), newWorker(), newEvents(), newSecrets(), newKey()},
 		groupTools:   {newDemo(), newBench(), newVersion()},
 	} {
 		for _, cmd := range commands {

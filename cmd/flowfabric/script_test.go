@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +26,7 @@ import (
 //
 //	work LANE OUTCOME [ID]   do the next execution of the lane in app.db, as a worker: OUTCOME is done, fail, write (frames,
 //	                         then done), hold (keep the lease), or wait (suspend for a signal "approved")
+//	server                   serve app.db, configured by FF_ variables, until the script ends, and set FF_SERVER
 //	id NAME FILE             set the variable NAME to the first word of FILE, without the blanks around it
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -35,7 +39,7 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"flowfabric": flowfabricCommand, "work": work, "id": setID,
+			"flowfabric": flowfabricCommand, "work": work, "id": setID, "server": startServer,
 		},
 	})
 }
@@ -62,6 +66,37 @@ func flowfabricCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if code != want {
 		ts.Fatalf("exit status %d, want %d", code, want)
 	}
+}
+
+func startServer(ts *testscript.TestScript, _ bool, _ []string) {
+	self, err := os.Executable()
+	ts.Check(err)
+	cmd := exec.CommandContext(context.Background(), self, "serve")
+	for _, name := range []string{"FF_AUTH", "FF_API_TOKEN"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	cmd.Env = append(cmd.Env, asProgram+"=1", "FF_STORE_URL="+ts.Getenv("DB"), "FF_LISTEN_ADDR=127.0.0.1:0", "FF_LOG_FORMAT=json")
+	logs, err := cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ended := make(chan struct{})
+	ts.Defer(func() {
+		ts.Check(cmd.Process.Signal(os.Interrupt))
+		<-ended
+		ts.Check(cmd.Wait())
+	})
+	lines := bufio.NewScanner(logs)
+	for lines.Scan() {
+		var line struct{ Msg, Addr string }
+		if err := json.Unmarshal(lines.Bytes(), &line); err == nil && line.Msg == "HTTP API listening" {
+			ts.Setenv("FF_SERVER", "http://"+line.Addr)
+			break
+		}
+	}
+	go func() {
+		_, _ = io.Copy(io.Discard, logs) // until it ends
+		close(ended)
+	}()
 }
 
 func setID(ts *testscript.TestScript, _ bool, args []string) {

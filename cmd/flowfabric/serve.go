@@ -21,7 +21,8 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Serve the HTTP API, as configured by the environment",
 		Long: `Serve the HTTP API. All configuration is in variables of the environment that begin with FF_; the
-server says at its start what they came to. Without FF_API_TOKEN it listens on loopback alone.
+server says at its start what they came to. Without FF_API_TOKEN, FF_AUTH or FF_OIDC_ISSUER nobody needs
+an authority, and it listens on loopback alone. With any of them, keys are good, too: flowfabric key create.
 
 SIGINT and SIGTERM stop it: it takes no more requests and finishes those under way, within
 FF_SHUTDOWN_TIMEOUT_MS. A second signal ends it at once, with exit status 130.
@@ -86,7 +87,7 @@ func serve(ctx context.Context, cfg *config.Server, log *slog.Logger, ready func
 	if err := b.listen(ctx, cfg); err != nil {
 		return err
 	}
-	log.InfoContext(ctx, "HTTP API listening", "addr", b.api.Addr().String(), "tls", cfg.TLSCert != "", "token", cfg.APIToken != "")
+	log.InfoContext(ctx, "HTTP API listening", "addr", b.api.Addr().String(), "tls", cfg.TLSCert != "", "secured", cfg.Secured())
 	if ready != nil {
 		if err := ready("http://" + b.api.Addr().String()); err != nil {
 			return err

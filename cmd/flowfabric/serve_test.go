@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/flowfabric/flowfabric/internal/config"
 )
 
 // served is a server under test.
@@ -117,6 +120,26 @@ func TestServe_RefusesCallersWithoutTheToken(t *testing.T) {
 		if text, _ := json.Marshal(line); strings.Contains(string(text), "hunter2") {
 			t.Errorf("the token is logged: %s", text)
 		}
+	}
+}
+
+func TestServe_TakesTokensOfAnIssuerAndStartsWithoutIt(t *testing.T) {
+	s := serveAs(t, map[string]string{"FF_STORE_URL": "memory:", "FF_OIDC_ISSUER": "http://127.0.0.1:1", "FF_OIDC_AUDIENCE": "a"})
+	for token, want := range map[string]int{"": 401, "no token": 401, "a.b.c": 503} {
+		if status, answer := s.post(t, "list_lanes", token, `{}`); status != want {
+			t.Errorf("token %q: status %d, want %d: %s", token, status, want, answer)
+		}
+	}
+	s.end(t)
+}
+
+func TestServe_TheAuditLogIsNotFilteredByLevel(t *testing.T) {
+	var out strings.Builder
+	log := newLogger(&out, config.LogText, slog.LevelError)
+	log.Info("told to nobody")
+	slog.New(unfiltered{log.Handler()}).With("a", 1).WithGroup("g").Info("audit", "b", 2)
+	if got := out.String(); !strings.Contains(got, "msg=audit a=1 g.b=2") || strings.Contains(got, "nobody") {
+		t.Errorf("log: %s", got)
 	}
 }
 

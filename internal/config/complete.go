@@ -15,7 +15,7 @@ import (
 
 // complete checks what one variable alone does not tell, and fills in what follows from others.
 func (s *Server) complete() error {
-	for _, check := range []func() error{s.checkNumbers, s.checkSecret, s.cleanLanes, s.cleanOrigins, s.chooseStore, s.checkTLS, s.checkAddresses} {
+	for _, check := range []func() error{s.checkNumbers, s.checkSecret, s.cleanLanes, s.cleanOrigins, s.chooseStore, s.checkTLS, s.checkIssuer, s.checkAddresses} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -150,6 +150,16 @@ func (s *Server) checkTLS() error {
 	return nil
 }
 
+func (s *Server) checkIssuer() error {
+	switch {
+	case s.OIDCIssuer != "" && s.OIDCAudience == "":
+		return &Error{"FF_OIDC_AUDIENCE", "required with FF_OIDC_ISSUER: without it, tokens for others would be good here"}
+	case s.OIDCIssuer == "" && s.OIDCAudience != "":
+		return &Error{"FF_OIDC_ISSUER", "required with FF_OIDC_AUDIENCE"}
+	}
+	return nil
+}
+
 func (s *Server) checkAddresses() error {
 	switch {
 	case s.Listen == "" && s.Open():
@@ -157,7 +167,7 @@ func (s *Server) checkAddresses() error {
 	case s.Listen == "":
 		s.Listen = "0.0.0.0:9090"
 	case s.Open() && !Loopback(s.Listen):
-		return &Error{"FF_LISTEN_ADDR", fmt.Sprintf("'%s' lets others in, and nobody needs a token: set FF_API_TOKEN, or listen on 127.0.0.1", clip(s.Listen))}
+		return &Error{"FF_LISTEN_ADDR", fmt.Sprintf("'%s' lets others in, and nobody needs a token: set FF_API_TOKEN or FF_AUTH, or listen on 127.0.0.1", clip(s.Listen))}
 	}
 	if s.MetricsAddr != "" && !Loopback(s.MetricsAddr) {
 		return &Error{"FF_METRICS_ADDR", fmt.Sprintf("'%s' lets others in, and profiles need no token: listen on 127.0.0.1", clip(s.MetricsAddr))}

@@ -8,11 +8,19 @@ import (
 
 // Server is the configuration of a server. [Load] makes one that is valid.
 type Server struct {
-	// Listen is where the API is served. Default: 0.0.0.0:9090, or 127.0.0.1:9090 if callers need no token, and then nothing
+	// Listen is where the API is served. Default: 0.0.0.0:9090, or 127.0.0.1:9090 if callers need no authority, and then nothing
 	// but loopback is allowed.
-	Listen string `env:"FF_LISTEN_ADDR" help:"where the API is served; 0.0.0.0:9090 if callers need a token, else 127.0.0.1:9090 and nothing but loopback"`
+	Listen string `env:"FF_LISTEN_ADDR" help:"where the API is served; 0.0.0.0:9090 if callers need a token or a key, else 127.0.0.1:9090 and nothing but loopback"`
 	// APIToken is what callers must present; empty: nothing.
-	APIToken Secret `env:"FF_API_TOKEN" help:"token that callers must present (or FF_API_TOKEN_FILE)"`
+	APIToken Secret `env:"FF_API_TOKEN" help:"token that callers may present, and do everything then (or FF_API_TOKEN_FILE)"`
+	// Auth asks callers for a key, or another authority, even if there is no token.
+	Auth Switch `env:"FF_AUTH" envDefault:"off" help:"on: callers must present a key even without FF_API_TOKEN and FF_OIDC_ISSUER"`
+	// OIDCIssuer is whose tokens are good besides; Audience is required with it. The claims are as in package server/oidc.
+	OIDCIssuer         string `env:"FF_OIDC_ISSUER" help:"URL of an OpenID Connect issuer whose tokens callers may present"`
+	OIDCAudience       string `env:"FF_OIDC_AUDIENCE" help:"what these tokens must be made out to"`
+	OIDCRoleClaim      string `env:"FF_OIDC_ROLE_CLAIM" envDefault:"roles" help:"claim with the roles: viewer, submitter, worker, operator, admin"`
+	OIDCNamespaceClaim string `env:"FF_OIDC_NAMESPACE_CLAIM" help:"claim with the namespaces the caller is limited to; without, none is"`
+	OIDCNameClaim      string `env:"FF_OIDC_NAME_CLAIM" envDefault:"sub" help:"claim with the name of the caller"`
 	// CORSOrigins are the origins whose pages may call; * for any.
 	CORSOrigins []string `env:"FF_CORS_ORIGINS" envDefault:"*" help:"origins whose pages may call, with commas"`
 
@@ -60,4 +68,7 @@ func (s *Server) Partitions() flowfabric.PartitionConfig {
 }
 
 // Open reports whether callers need no authority at all.
-func (s *Server) Open() bool { return s.APIToken == "" && s.TLSClientCA == "" }
+func (s *Server) Open() bool { return !s.Secured() && s.TLSClientCA == "" }
+
+// Secured reports whether callers must present a token or a key.
+func (s *Server) Secured() bool { return s.APIToken != "" || bool(s.Auth) || s.OIDCIssuer != "" }

@@ -26,6 +26,7 @@ func TestLoad_DefaultsAreThoseOfTheSpecification(t *testing.T) {
 		Listen: "127.0.0.1:9090", CORSOrigins: []string{"*"}, StoreURL: "memory:", PostgresPoolSize: 10, SQLitePath: ":memory:",
 		SecretGrace: config.Millis(24 * time.Hour), Lanes: []flowfabric.LaneID{"default"},
 		FlowPartitions: 256, BudgetPartitions: 32, QuotaPartitions: 32, StreamOps: 64,
+		OIDCRoleClaim: "roles", OIDCNameClaim: "sub",
 		ShutdownTimeout: config.Millis(30 * time.Second), LogFormat: config.LogText, LogLevel: slog.LevelInfo,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -43,8 +44,8 @@ func TestLoad_SaysWhichVariableIsNoGoodAndWhy(t *testing.T) {
 		{"FF_BACKEND=Valkey", "FF_BACKEND: this server has no store 'valkey': expected 'postgres', 'sqlite' or 'memory'"},
 		{"FF_BACKEND=postgres", "FF_POSTGRES_URL: FF_BACKEND=postgres requires FF_POSTGRES_URL"},
 		{"FF_BACKEND=postgres FF_POSTGRES_URL=app:hunter2@host", "FF_POSTGRES_URL: want postgres://user@host/database"},
-		{store + " FF_LISTEN_ADDR=0.0.0.0:9090", "FF_LISTEN_ADDR: '0.0.0.0:9090' lets others in, and nobody needs a token: set FF_API_TOKEN, or listen on 127.0.0.1"},
-		{store + " FF_LISTEN_ADDR=:9090", "FF_LISTEN_ADDR: ':9090' lets others in, and nobody needs a token: set FF_API_TOKEN, or listen on 127.0.0.1"},
+		{store + " FF_LISTEN_ADDR=0.0.0.0:9090", "FF_LISTEN_ADDR: '0.0.0.0:9090' lets others in, and nobody needs a token: set FF_API_TOKEN or FF_AUTH, or listen on 127.0.0.1"},
+		{store + " FF_LISTEN_ADDR=:9090", "FF_LISTEN_ADDR: ':9090' lets others in, and nobody needs a token: set FF_API_TOKEN or FF_AUTH, or listen on 127.0.0.1"},
 		{store + " FF_METRICS_ADDR=10.0.0.1:6060", "FF_METRICS_ADDR: '10.0.0.1:6060' lets others in, and profiles need no token: listen on 127.0.0.1"},
 		{store + " FF_CORS_ORIGINS=", "FF_CORS_ORIGINS: must not be empty"},
 		{store + " FF_CORS_ORIGINS=https://a.example,,https://b.example", "FF_CORS_ORIGINS: has an empty origin"},
@@ -64,6 +65,10 @@ func TestLoad_SaysWhichVariableIsNoGoodAndWhy(t *testing.T) {
 		{store + " FF_TLS_CERT_FILE=a", "FF_TLS_KEY_FILE: required with FF_TLS_CERT_FILE"},
 		{store + " FF_TLS_KEY_FILE=a", "FF_TLS_CERT_FILE: required with FF_TLS_KEY_FILE"},
 		{store + " FF_TLS_CLIENT_CA_FILE=a", "FF_TLS_CERT_FILE: required with FF_TLS_CLIENT_CA_FILE"},
+		{store + " FF_AUTH=yse", "FF_AUTH: expected on or off, got 'yse'"},
+		{store + " FF_AUTH=off FF_LISTEN_ADDR=:9090", "FF_LISTEN_ADDR: ':9090' lets others in, and nobody needs a token: set FF_API_TOKEN or FF_AUTH, or listen on 127.0.0.1"},
+		{store + " FF_OIDC_ISSUER=https://a.example", "FF_OIDC_AUDIENCE: required with FF_OIDC_ISSUER: without it, tokens for others would be good here"},
+		{store + " FF_OIDC_AUDIENCE=a", "FF_OIDC_ISSUER: required with FF_OIDC_AUDIENCE"},
 		{store + " FF_LOG_FORMAT=xml", "FF_LOG_FORMAT: unknown format 'xml': expected 'text' or 'json'"},
 		{store + " FF_LOG_LEVEL=loud", "FF_LOG_LEVEL: unknown level 'loud': expected 'debug', 'info', 'warn' or 'error'"},
 		{store + " FF_API_TOKEN=a FF_API_TOKEN_FILE=b", "FF_API_TOKEN_FILE: FF_API_TOKEN is set, too; set one of them"},
@@ -89,6 +94,15 @@ func TestLoad_StoreIsMadeOfItsParts(t *testing.T) {
 		cfg, _, err := config.Load(strings.Fields(env))
 		if err != nil || cfg.StoreURL.Reveal() != want {
 			t.Errorf("%s: store %q, %v; want %q", env, cfg.StoreURL.Reveal(), err, want)
+		}
+	}
+}
+
+func TestLoad_WithAnyAuthorityItListensToEveryone(t *testing.T) {
+	for _, authority := range []string{"FF_AUTH=1", "FF_AUTH=TRUE", "FF_AUTH=yes", "FF_AUTH=On", "FF_OIDC_ISSUER=https://a.example FF_OIDC_AUDIENCE=b"} {
+		cfg, _, err := config.Load(append(strings.Fields(authority), store))
+		if err != nil || cfg.Listen != "0.0.0.0:9090" || !cfg.Secured() {
+			t.Errorf("%s: listens on %q, %v", authority, cfg.Listen, err)
 		}
 	}
 }

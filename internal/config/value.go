@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -43,6 +44,31 @@ func (m *Millis) UnmarshalText(text []byte) error {
 		return fmt.Errorf("expected a number of milliseconds, got '%s'", clip(string(text)))
 	}
 	*m = Millis(time.Duration(n) * time.Millisecond)
+	return nil
+}
+
+// Switch is on or off.
+type Switch bool
+
+// String is "on" or "off".
+func (s Switch) String() string {
+	if s {
+		return "on"
+	}
+	return "off"
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. Nothing but a word for on or off is taken, in any case: who means to
+// protect something learns of a slip (chapter 70, section 8).
+func (s *Switch) UnmarshalText(text []byte) error {
+	switch strings.ToLower(string(text)) {
+	case "1", "true", "yes", "on":
+		*s = true
+	case "0", "false", "no", "off":
+		*s = false
+	default:
+		return fmt.Errorf("expected on or off, got '%s'", clip(string(text)))
+	}
 	return nil
 }
 

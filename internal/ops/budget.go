@@ -193,7 +193,7 @@ func (r Rules) UpdateBudget(cmd ff.UpdateBudget, out *ff.BudgetStatus) (*Op, err
 	); err != nil {
 		return nil, named(name, err)
 	}
-	return r.changeBudget(name, cmd.BudgetID, out, func(b *record.Budget, now ff.Timestamp) error {
+	return r.changeBudget(name, cmd.BudgetID, cmd.Actor, out, func(b *record.Budget, now ff.Timestamp) error {
 		if cmd.Mode != nil {
 			b.Mode = mode
 		}
@@ -223,8 +223,11 @@ func overlaid(a, by ff.Amounts) ff.Amounts {
 	return withoutZeros(n)
 }
 
+// eventBudgetUpdated is the type of the operator event of a change to a budget.
+const eventBudgetUpdated = "budget_updated"
+
 // changeBudget changes a budget that exists, and lets those go on that it has room for then.
-func (r Rules) changeBudget(name string, id ff.BudgetID, out *ff.BudgetStatus, change func(*record.Budget, ff.Timestamp) error) (*Op, error) {
+func (r Rules) changeBudget(name string, id ff.BudgetID, actor string, out *ff.BudgetStatus, change func(*record.Budget, ff.Timestamp) error) (*Op, error) {
 	return r.onLimits(name, record.OrderOfLimits(id), []record.Key{budgetKey(id)}, func(tx *store.Tx) error {
 		if tx.Record(budgetKey(id)) == nil {
 			return budgetNotFound(id)
@@ -235,6 +238,15 @@ func (r Rules) changeBudget(name string, id ff.BudgetID, out *ff.BudgetStatus, c
 			return err
 		}
 		keepBooks(tx, books)
+		tx.Append(adminEvent(budgetKey(id).Home, eventBudgetUpdated, tx.Now(), struct {
+			BudgetID        ff.BudgetID        `json:"budget_id"`
+			Mode            ff.EnforcementMode `json:"mode"`
+			OnHardLimit     ff.LimitAction     `json:"on_hard_limit"`
+			Hard            ff.Amounts         `json:"hard_limits,omitempty"`
+			Soft            ff.Amounts         `json:"soft_limits,omitempty"`
+			ResetIntervalMS int64              `json:"reset_interval_ms,omitempty"`
+			Actor           string             `json:"actor,omitempty"`
+		}{id, b.Mode, b.OnHardLimit, b.Hard, b.Soft, b.ResetIntervalMS, actor}))
 		*out = statusOf(b)
 		return nil
 	}), nil

@@ -3,6 +3,7 @@ package ops
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"slices"
 
 	ff "github.com/flowfabric/flowfabric"
@@ -267,4 +268,10 @@ func (f *feed) tell(e *record.Event) ff.Event {
 		told.ExecutionID = e.ExecutionID
 	}
 	return told
+}
+
+// adminEvent is the operator event of an act on no execution. details are text and numbers.
+func adminEvent(home ff.Partition, kind string, now ff.Timestamp, details any) record.Event {
+	text, _ := json.Marshal(details) // cannot fail
+	return record.Event{Family: record.FamilyOperator, Type: kind, ExecutionID: record.NoExecution(home), At: now, Details: text}
 }

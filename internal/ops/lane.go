@@ -3,7 +3,6 @@ package ops
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 
@@ -88,7 +87,7 @@ func value[T any](p *T, old T) T {
 }
 
 func laneUpdated(home ff.Partition, cmd *ff.UpdateLane, now ff.Timestamp) record.Event {
-	details, _ := json.Marshal(struct { // text and numbers: cannot fail
+	return adminEvent(home, eventLaneUpdated, now, struct {
 		Lane           ff.LaneID     `json:"lane"`
 		State          *ff.LaneState `json:"state,omitempty"`
 		Weight         *int          `json:"weight,omitempty"`
@@ -96,9 +95,6 @@ func laneUpdated(home ff.Partition, cmd *ff.UpdateLane, now ff.Timestamp) record
 		Reason         string        `json:"reason,omitempty"`
 		Actor          string        `json:"actor,omitempty"`
 	}{cmd.Lane, cmd.State, cmd.Weight, cmd.MaxConcurrency, cmd.Reason, cmd.Actor})
-	return record.Event{
-		Family: record.FamilyOperator, Type: eventLaneUpdated, ExecutionID: record.NoExecution(home), At: now, Details: details,
-	}
 }
 
 func checkUpdateLane(c *ff.UpdateLane) error {

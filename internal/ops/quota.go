@@ -65,6 +65,9 @@ func (r Rules) CreateQuota(cmd ff.CreateQuota, out *ff.CreateResult) (*Op, error
 	}), nil
 }
 
+// eventQuotaUpdated is the type of the operator event of a change to a quota.
+const eventQuotaUpdated = "quota_updated"
+
 // UpdateQuota changes a quota; out gets it as it is then. uses are its keys that somebody waits for, as last read: they are
 // looked at again.
 func (r Rules) UpdateQuota(cmd ff.UpdateQuota, uses []record.Key, out *ff.QuotaStatus) (*Op, error) {
@@ -97,6 +100,14 @@ func (r Rules) UpdateQuota(cmd ff.UpdateQuota, uses []record.Key, out *ff.QuotaS
 		n.UpdatedAt = tx.Now()
 		tx.Put(&n)
 		wake(tx, uses)
+		tx.Append(adminEvent(key.Home, eventQuotaUpdated, n.UpdatedAt, struct {
+			QuotaID       ff.QuotaID `json:"quota_id"`
+			Rate          int64      `json:"rate,omitempty"`
+			WindowMS      int64      `json:"window_ms,omitempty"`
+			MaxConcurrent int64      `json:"max_concurrent,omitempty"`
+			JitterMS      int64      `json:"jitter_ms,omitempty"`
+			Actor         string     `json:"actor,omitempty"`
+		}{n.QuotaID, n.Rate, n.WindowMS, n.MaxConcurrent, n.JitterMS, cmd.Actor}))
 		*out = quotaStatusOf(&n)
 		return nil
 	}), nil

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/subtle"
-	"encoding/json"
 
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/store"
@@ -141,15 +140,12 @@ func (r Rules) RotateSecret(cmd ff.RotateSecret, known []*record.Secret, out *ff
 }
 
 func secretRotated(home ff.Partition, previous string, cmd *ff.RotateSecret, now ff.Timestamp) record.Event {
-	details, _ := json.Marshal(struct { // text and numbers: cannot fail
+	return adminEvent(home, eventSecretRotated, now, struct {
 		PreviousKid string `json:"previous_kid,omitempty"`
 		NewKid      string `json:"new_kid"`
 		GraceMS     int64  `json:"grace_ms"`
 		Actor       string `json:"actor,omitempty"`
 	}{previous, cmd.NewKid, cmd.Grace.Milliseconds(), cmd.Actor})
-	return record.Event{
-		Family: record.FamilyOperator, Type: eventSecretRotated, ExecutionID: record.NoExecution(home), At: now, Details: details,
-	}
 }
 
 func rotationConflict(what string) error {

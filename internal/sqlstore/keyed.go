@@ -56,6 +56,7 @@ var Keyed = map[record.Family]*KeyedTable{
 	record.LimitScopes: behind(limitScopes, "", func(k record.LimitScopeKey) *record.LimitScope { return &record.LimitScope{LimitScopeKey: k} }),
 
 	record.EventCursors: behind(eventCursors, "", func(k record.EventCursorKey) *record.EventCursor { return &record.EventCursor{EventCursorKey: k} }),
+	record.APIKeys:      behind(apiKeys, "", func(k record.APIKeyKey) *record.APIKey { return &record.APIKey{APIKeyKey: k} }),
 }
 
 func contended(t *KeyedTable) *KeyedTable {
@@ -118,10 +119,7 @@ var workers = Table[record.Worker]{Name: "ff_worker_registry", Keys: 2, Columns:
 	[]Column[record.Worker]{
 		integer("version", Int64, func(w *record.Worker) *int64 { return &w.Version }),
 		text("worker_id", func(w *record.Worker) *flowfabric.WorkerID { return &w.WorkerID }),
-		updatable(
-			jsonColumn("lanes", func(w *record.Worker) *[]flowfabric.LaneID { return &w.Lanes },
-				func(l []flowfabric.LaneID) bool { return len(l) == 0 }),
-			func(a, b *record.Worker) bool { return !slices.Equal(a.Lanes, b.Lanes) }),
+		jsonList("lanes", func(w *record.Worker) *[]flowfabric.LaneID { return &w.Lanes }),
 		list("capabilities_csv", Text, func(w *record.Worker) *[]string { return &w.Capabilities }),
 		{
 			Name: "liveness_ttl_ms", Kind: Int64,

@@ -200,6 +200,11 @@ var examples = map[record.Family]record.Keyed{
 		EventCursorKey: record.EventCursorKey{Home: flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: 3}, Name: "mail"},
 		Version:        4, Family: flowfabric.EventsCompletion, Cursor: "0G", UpdatedAt: 7,
 	},
+	record.APIKeys: &record.APIKey{
+		APIKeyKey: record.APIKeyKey{Home: home3, ID: "k"}, Version: 4, Name: "ci", Digest: []byte{0, 255}, PreviousDigest: []byte{1},
+		Roles: []flowfabric.Role{"worker"}, Namespaces: []flowfabric.Namespace{"a,b"}, Lanes: []flowfabric.LaneID{`c"d`}, CreatedAt: 5,
+		CreatedBy: "ann", ExpiresAt: 6, RotatedAt: 7, PreviousUntil: 8, RevokedAt: 9, RevokedBy: "bob",
+	},
 	record.Secrets: &record.Secret{
 		SecretKey: record.SecretKey{Home: flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: 3}, Kid: "k1"},
 		Version:   4, Secret: []byte{0, 1, 255}, Active: true, RotatedAt: 7, ExpiresAt: 9,
@@ -248,8 +253,8 @@ func TestKeyed_DueColumnHoldsTheDueTime(t *testing.T) {
 		record.Groups: "", record.Errands: "enqueued_at_ms", record.Backlogs: "due_at_ms", record.BacklogMembers: "",
 		record.Suspensions: "", record.Waitpoints: "due_at_ms", record.Signals: "", record.Replies: "expires_at_ms", record.Steps: "",
 		record.Streams: "expires_at_ms", record.Summaries: "", record.Ledgers: "", record.Quotas: "", record.Parkings: "", record.LimitScopes: "",
-		record.EventCursors: "",
-		record.Budgets:      "due_at_ms", record.UsageKeys: "expires_at_ms", record.QuotaUses: "due_at_ms",
+		record.EventCursors: "", record.APIKeys: "",
+		record.Budgets: "due_at_ms", record.UsageKeys: "expires_at_ms", record.QuotaUses: "due_at_ms",
 	}
 	for family, table := range Keyed {
 		if table.Due != want[family] {

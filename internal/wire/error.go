@@ -80,6 +80,11 @@ func kindOfError(e *flowfabric.Error) (kind string, retryable *bool) {
 	switch e.Family() {
 	case flowfabric.FamilyNotFound, flowfabric.FamilyValidation:
 		return "", nil
+	case flowfabric.FamilyAuthority:
+		if e.Code == flowfabric.CodeUnauthorized {
+			return "", nil
+		}
+		kind = string(e.Code)
 	case flowfabric.FamilyContention:
 		switch e.Code {
 		case flowfabric.CodeRetryExhausted, flowfabric.CodeRateLimitExceeded, flowfabric.CodeConcurrencyLimitExceeded:
@@ -119,6 +124,11 @@ func textOf(e *flowfabric.Error, kind string) string {
 		return strings.TrimSuffix("not found: "+entity+": "+e.Detail, ": ")
 	case flowfabric.FamilyValidation:
 		return strings.TrimSuffix(string(e.Code)+": "+e.Detail, ": ")
+	case flowfabric.FamilyAuthority:
+		if e.Code == flowfabric.CodeUnauthorized {
+			return "missing or invalid Authorization header"
+		}
+		return string(e.Code)
 	case flowfabric.FamilyResourceExhausted:
 		return "too many concurrent " + e.Attrs["pool"] + " calls (server max: " + e.Attrs["max"] + "); retry with backoff"
 	case flowfabric.FamilyUnavailable:

@@ -17,16 +17,17 @@ const (
 const MaxBatch = 1000
 
 // Role is what a caller must be allowed to be.
-type Role string
+type Role = flowfabric.Role
 
-// Roles. An operator may all a viewer may, an admin everything; a submitter and a worker may read, too.
+// Roles.
 const (
-	Viewer    Role = "viewer"    // reads
-	Submitter Role = "submitter" // submits, cancels what it may see, sends signals
-	Worker    Role = "worker"    // claims and reports
-	Operator  Role = "operator"  // acts on what others submitted
-	Admin     Role = "admin"     // limits, secrets, keys
-	Bearer    Role = ""          // anyone: the command carries an authority of its own
+	Viewer    = flowfabric.RoleViewer
+	Submitter = flowfabric.RoleSubmitter
+	Worker    = flowfabric.RoleWorker
+	Operator  = flowfabric.RoleOperator
+	Admin     = flowfabric.RoleAdmin
+	// Bearer is of operations for anyone: the command carries an authority of its own.
+	Bearer Role = ""
 )
 
 // Class is which bound on concurrent requests an operation counts towards.

@@ -131,7 +131,7 @@ var (
 	ForgetReader   = define("forget_event_reader", Operator, Writes, forgetReader, repeatable)
 )
 
-// Limits and secrets.
+// Limits, secrets and keys.
 var (
 	CreateBudget = define("create_budget", Admin, Writes, createBudget, repeatable)
 	UpdateBudget = define("update_budget", Admin, Writes, service.UpdateBudget, repeatable)
@@ -155,4 +155,9 @@ var (
 	SeedSecret    = define("seed_secret", Admin, Writes, service.SeedSecret, repeatable)
 	RotateSecret  = define("rotate_secret", Admin, Writes, service.RotateSecret, repeatable)
 	ListSecrets   = define("list_secrets", Admin, Reads, listSecrets)
+	CreateKey     = define("create_key", Admin, Writes, service.CreateKey)
+	RotateKey     = define("rotate_key", Admin, Writes, service.RotateKey)
+	RevokeKey     = define("revoke_key", Admin, Writes, service.RevokeKey, repeatable)
+	VerifyKey     = define("verify_key", Admin, Reads, service.VerifyKey)
+	ListKeys      = define("list_keys", Admin, Reads, service.ListKeys)
 )

@@ -64,7 +64,7 @@ var Resources = []Resource{
 	{"GET", "/v1/lanes", ListLanes.Op},
 	{"GET", "/v1/lanes/{lane_id}", GetLane.Op},
 	{"GET", "/v1/lanes/{lane_id}/counts", LaneCounts.Op},
-	{"PATCH", "/v1/lanes/{lane_id}", UpdateLane.Op},
+	{"PATCH", "/v1/lanes/{lane}", UpdateLane.Op},
 	{"GET", "/v1/workers", ListWorkers.Op},
 	{"GET", "/v1/leases/expired", ListExpired.Op},
 	{"GET", "/v1/waitpoints", ListSuspended.Op},
@@ -79,6 +79,10 @@ var Resources = []Resource{
 	{"PUT", "/v1/event-readers/{name}", AckEvents.Op},
 	{"DELETE", "/v1/event-readers/{name}", ForgetReader.Op},
 	{"GET", "/v1/secrets", ListSecrets.Op},
+	{"GET", "/v1/keys", ListKeys.Op},
+	{"POST", "/v1/keys", CreateKey.Op},
+	{"POST", "/v1/keys/{key_id}/rotate", RotateKey.Op},
+	{"DELETE", "/v1/keys/{key_id}", RevokeKey.Op},
 }
 
 // Set gives the member of a command named as in JSON a value from a path or a query. Lists are separated by commas.

@@ -172,6 +172,18 @@ func TestDecode_SaysWhichFieldIsWrongAndNotWhatItSaid(t *testing.T) {
 	}
 }
 
+func TestResources_PathsNameMembersOfTheirCommands(t *testing.T) {
+	for _, res := range wire.Resources {
+		for _, name := range regexp.MustCompile(`\{([a-z_]+)\}`).FindAllStringSubmatch(res.Path, -1) {
+			err := wire.Set(res.Op.New(), name[1], "a")
+			var bad *wire.BadJSON
+			if errors.As(err, &bad) && bad.Detail == "unknown parameter" {
+				t.Errorf("%s %s: the command has no member %s", res.Method, res.Path, name[1])
+			}
+		}
+	}
+}
+
 func TestSpan_IsExact(t *testing.T) {
 	for span, want := range map[time.Duration]string{
 		0: "0", 1: "0.000001", -1: "-0.000001", time.Millisecond: "1", time.Millisecond + 500*time.Microsecond: "1.5",

@@ -38,12 +38,14 @@ const (
 	Secrets Family = "secret"
 	// EventCursors are the positions readers of events had kept for them.
 	EventCursors Family = "event_cursor"
+	// APIKeys are what callers of the HTTP API present.
+	APIKeys Family = "api_key"
 )
 
 // Families lists the keyed families.
 var Families = []Family{
 	Lanes, Workers, Secrets, Flows, Edges, Groups, Errands, Backlogs, BacklogMembers, Suspensions, Waitpoints, Signals, Replies, Steps,
-	Streams, Summaries, Budgets, UsageKeys, Ledgers, Quotas, QuotaUses, Parkings, LimitScopes, EventCursors,
+	Streams, Summaries, Budgets, UsageKeys, Ledgers, Quotas, QuotaUses, Parkings, LimitScopes, EventCursors, APIKeys,
 }
 
 // Believed says that engines take records of the family as they saw them last, and find out by the version when they are wrong.

@@ -112,6 +112,12 @@ func fullRecords() []record.Keyed {
 	flow, second := ff.FlowID(uuidOf(110)), ff.EdgeID(uuidOf(111))
 	member := func(n int) ff.ExecutionID { return ff.ExecutionIDFrom(homePartition.Index, id(n).UUID()) }
 	return []record.Keyed{
+		&record.APIKey{
+			APIKeyKey: record.APIKeyKey{Home: homePartition, ID: "abc"}, Version: 1, Name: "ci ä", Digest: []byte{0, 0xff},
+			PreviousDigest: []byte{1}, Roles: []ff.Role{ff.RoleWorker}, Namespaces: []ff.Namespace{"tenant-ä"}, Lanes: []ff.LaneID{`a, "b"`},
+			CreatedAt: start + 1, CreatedBy: "ann", ExpiresAt: start + 2, RotatedAt: start + 3, PreviousUntil: start + 4,
+			RevokedAt: start + 5, RevokedBy: "bob",
+		},
 		&record.Budget{
 			BudgetKey: record.BudgetKey{Home: homePartition, BudgetID: ff.BudgetID(uuidOf(130))}, Version: 1,
 			Scope: ff.Scope{Type: ff.ScopeTag, ID: "team=ä 'x'"}, Mode: ff.Advisory, OnHardLimit: ff.LimitFails,
@@ -264,6 +270,8 @@ func bareRecord(key record.Key) record.Keyed {
 		return &record.Signal{SignalKey: key, Version: 1}
 	case record.ReplyKey:
 		return &record.Reply{ReplyKey: key, Version: 1}
+	case record.APIKeyKey:
+		return &record.APIKey{APIKeyKey: key, Version: 1}
 	case record.EventCursorKey:
 		return &record.EventCursor{EventCursorKey: key, Version: 1}
 	case record.BudgetKey:
