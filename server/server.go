@@ -99,6 +99,7 @@ func New(svc flowfabric.Service, cfg Config) (*Server, error) {
 	s.serving, s.stop = context.WithCancel(context.Background())
 	s.routeCalls()
 	s.routeBatches()
+	s.routeReference()
 	s.routeResources()
 	s.routeHealth()
 	s.add(route{
