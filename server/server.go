@@ -25,6 +25,12 @@ type Config struct {
 	// MaxReads, MaxWrites and MaxWaits bound the requests under way at once: those that read, that write, and that may wait. 1 to
 	// 1,000,000; defaults 1,000, 2,000 and 10,000. One more is answered 429 and told when to come again.
 	MaxReads, MaxWrites, MaxWaits int
+	// MaxStreamOps bounds the reads of streams under way at once, tails included, on the routes of the reference: 1 to 1,000,000;
+	// default 64. One more is answered 429.
+	MaxStreamOps int
+	// SecretGrace is how long a secret verifies after a rotation has replaced it: 0 to 100 years. Default
+	// [flowfabric.DefaultGrace]; below 0 for none.
+	SecretGrace time.Duration
 	// RequestTimeout bounds a request beside what its command asks to wait: 1 s to 10 minutes. Default 60 s.
 	RequestTimeout time.Duration
 	// ShutdownTimeout is how long requests under way may take when the server is told to stop: 1 ms to 10 minutes. Default 30 s.
@@ -45,6 +51,7 @@ func (c *Config) setDefaults() {
 		c.Partitions = flowfabric.DefaultPartitions()
 	}
 	c.MaxReads, c.MaxWrites, c.MaxWaits = cmp.Or(c.MaxReads, 1000), cmp.Or(c.MaxWrites, 2000), cmp.Or(c.MaxWaits, 10_000)
+	c.MaxStreamOps, c.SecretGrace = cmp.Or(c.MaxStreamOps, 64), max(cmp.Or(c.SecretGrace, flowfabric.DefaultGrace), 0)
 	c.RequestTimeout, c.ShutdownTimeout = cmp.Or(c.RequestTimeout, time.Minute), cmp.Or(c.ShutdownTimeout, 30*time.Second)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -58,7 +65,9 @@ func (c *Config) validate() error {
 	bad := func(field, problem string) error {
 		return &flowfabric.Error{Code: flowfabric.CodeInvalidInput, Op: "server.New", Detail: "Config." + field + " " + problem}
 	}
-	for field, n := range map[string]int{"MaxReads": c.MaxReads, "MaxWrites": c.MaxWrites, "MaxWaits": c.MaxWaits} {
+	for field, n := range map[string]int{
+		"MaxReads": c.MaxReads, "MaxWrites": c.MaxWrites, "MaxWaits": c.MaxWaits, "MaxStreamOps": c.MaxStreamOps,
+	} {
 		if n < 1 || n > 1_000_000 {
 			return bad(field, "must be between 1 and 1000000")
 		}
@@ -79,6 +88,9 @@ type Server struct {
 	mux    *http.ServeMux
 	routes []route
 	gate   map[wire.Class]chan struct{}
+	// streamOps has a place for each read of a stream that may be under way.
+	streamOps chan struct{}
+	rotating  chan struct{} // the same for rotations of the secret: one
 	// serving ends when the server is to stop.
 	serving context.Context
 	stop    context.CancelFunc
@@ -91,7 +103,7 @@ func New(svc flowfabric.Service, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		svc: svc, cfg: cfg, mux: http.NewServeMux(),
+		svc: svc, cfg: cfg, mux: http.NewServeMux(), streamOps: make(chan struct{}, cfg.MaxStreamOps), rotating: make(chan struct{}, 1),
 		gate: map[wire.Class]chan struct{}{
 			wire.Reads: make(chan struct{}, cfg.MaxReads), wire.Writes: make(chan struct{}, cfg.MaxWrites), wire.Waits: make(chan struct{}, cfg.MaxWaits),
 		},
