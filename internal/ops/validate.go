@@ -28,7 +28,10 @@ func (r Rules) checkID(id ff.ExecutionID) error {
 		return invalid("execution_id", "is not set")
 	}
 	if n := id.Partition().Index; n >= r.Partitions.Flow {
-		return invalid("execution_id", fmt.Sprintf("names partition %d; this deployment has %d", n, r.Partitions.Flow))
+		return &ff.Error{
+			Code: ff.CodeInvalidInput, Detail: fmt.Sprintf("partition index %d out of range 0..%d", n, r.Partitions.Flow),
+			Attrs: map[string]string{"field": "execution_id"},
+		}
 	}
 	return nil
 }
