@@ -31,8 +31,14 @@ const (
 //
 // Checks run in this order: the body, ids of the path, whether an id in the body is that of the path, then the rest.
 func (s *Server) routeReference() {
+	s.routeRefLists()
 	s.routeRefExecutions()
+	s.routeRefWaitpoints()
 	s.routeRefStreams()
+	s.routeRefClaims()
+	s.routeRefFlows()
+	s.routeRefLimits()
+	s.routeRefAdmin()
 }
 
 // refHandler answers a request: status and body, which is written as JSON; a nil body is none. Status 0: it has written the

@@ -191,11 +191,16 @@ func (s *Server) refTail(_ http.ResponseWriter, r *http.Request) (int, any, erro
 	}
 	return s.frames(id, func() (flowfabric.StreamPage, error) {
 		page, err := call(r.Context(), s, wire.TailStream, q)
-		if err != nil && s.serving.Err() != nil { // a wait that the stop of the server has ended
-			return flowfabric.StreamPage{}, nil
-		}
-		return page, err
+		return page, s.unlessStopping(err)
 	})
+}
+
+// unlessStopping is the error of a wait, which is none if the stop of the server has ended the wait: nothing came meanwhile.
+func (s *Server) unlessStopping(err error) error {
+	if s.serving.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // readTail reads what GET …/stream/tail asks for.
