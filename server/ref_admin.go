@@ -16,7 +16,7 @@ func (s *Server) routeRefAdmin() {
 	s.addRef(route{
 		method: http.MethodPost, path: "/v1/admin/rotate-waitpoint-secret", op: wire.RotateSecret.Op, name: "rotate_waitpoint_secret", limit: control,
 		class: wire.Waits, // for its time
-		body: reflect.TypeFor[rotation](), answers: ok[rotated](),
+		body:  reflect.TypeFor[rotation](), answers: ok[rotated](),
 	}, s.refRotate)
 }
 

@@ -197,10 +197,12 @@ func (s *Server) refTail(_ http.ResponseWriter, r *http.Request) (int, any, erro
 
 // unlessStopping is the error of a wait, which is none if the stop of the server has ended the wait: nothing came meanwhile.
 func (s *Server) unlessStopping(err error) error {
-	if s.serving.Err() != nil {
+	select {
+	case <-s.serving.Done():
 		return nil
+	default:
+		return err
 	}
-	return err
 }
 
 // readTail reads what GET …/stream/tail asks for.

@@ -175,7 +175,7 @@ func (in *submission) command() (flowfabric.Submit, error) {
 	cmd := flowfabric.Submit{
 		ID: in.ExecutionID, Lane: flowfabric.LaneID(in.Lane), Kind: in.Kind, Namespace: flowfabric.Namespace(in.Namespace), Payload: payload,
 		PayloadEncoding: deref(in.PayloadEncoding), Priority: min(max(int(in.Priority), flowfabric.MinPriority), flowfabric.MaxPriority),
-		Creator: in.Creator, IdempotencyKey: deref(in.IdempotencyKey), Tags: in.Tags, Policy: in.Policy.command(),
+		Creator: in.Creator, IdempotencyKey: deref(in.IdempotencyKey), Tags: in.Tags, AnyTags: true, Policy: in.Policy.command(),
 		DelayUntil: flowfabric.Timestamp(deref(in.DelayUntil)), Deadline: flowfabric.Timestamp(deref(in.ExecutionDeadline)),
 	}
 	return cmd, nil
