@@ -177,7 +177,7 @@ func (s *Server) refStream(_ http.ResponseWriter, r *http.Request) (int, any, er
 	if err != nil {
 		return 0, nil, err
 	}
-	return s.frames(id, func() (flowfabric.StreamPage, error) {
+	return s.frames(id, index, func() (flowfabric.StreamPage, error) {
 		return call(r.Context(), s, wire.ReadStream, flowfabric.ReadStream{
 			ExecutionID: id, AttemptIndex: index, From: q.From.from(), To: q.To.to(), Limit: int(q.Limit),
 		})
@@ -189,7 +189,7 @@ func (s *Server) refTail(_ http.ResponseWriter, r *http.Request) (int, any, erro
 	if err != nil {
 		return 0, nil, err
 	}
-	return s.frames(id, func() (flowfabric.StreamPage, error) {
+	return s.frames(id, q.AttemptIndex, func() (flowfabric.StreamPage, error) {
 		page, err := call(r.Context(), s, wire.TailStream, q)
 		return page, s.unlessStopping(err)
 	})
@@ -240,7 +240,7 @@ func readTail(r *http.Request) (q flowfabric.TailStream, id flowfabric.Execution
 
 // frames reads a stream, as one of the reads of streams that may be under way at once (chapter 70, section 7). There is no queue
 // for them, so that tails, which are long, cannot make reads wait.
-func (s *Server) frames(id flowfabric.ExecutionID, read func() (flowfabric.StreamPage, error)) (int, any, error) {
+func (s *Server) frames(id flowfabric.ExecutionID, index int, read func() (flowfabric.StreamPage, error)) (int, any, error) {
 	if s.serving.Err() != nil {
 		return 0, nil, &flowfabric.Error{Code: flowfabric.CodeUnavailable, Op: streamOps, Detail: "the server stops"}
 	}
@@ -252,7 +252,7 @@ func (s *Server) frames(id flowfabric.ExecutionID, read func() (flowfabric.Strea
 			"pool": streamOps, "max": strconv.Itoa(cap(s.streamOps)), "retry_after_ms": "100",
 		}}
 	}
-	if !s.there(id) { // like any other execution that is not: nobody wrote
+	if !s.there(id) || index > math.MaxInt32 { // like any other attempt that is not: nobody wrote
 		return http.StatusOK, framesOf(flowfabric.StreamPage{}), nil
 	}
 	page, err := read()

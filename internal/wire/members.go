@@ -36,6 +36,8 @@ func DecodeMembers(text []byte, into any, strict bool) error {
 		}
 	}
 	switch {
+	case errors.Is(err, io.EOF):
+		return &BadJSON{Syntax: true, Detail: "the body is empty"}
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return &BadJSON{Detail: "a member is given twice"}
 	case err != nil:
