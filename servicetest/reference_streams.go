@@ -2,6 +2,7 @@ package servicetest
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,14 +33,11 @@ func testRefStreams(e *env) {
 		frame(3, `"frame_type":"sum","payload":"{\"n\":1}","encoding":"json","mode":"summary","summary_version":"1"`),
 	}
 	page := func(of ...int) string {
-		text := ""
-		for i, n := range of {
-			if i > 0 {
-				text += ","
-			}
-			text += frames[n]
+		var list []string
+		for _, n := range of {
+			list = append(list, frames[n])
 		}
-		return fmt.Sprintf(`{"frames":[%s],"count":%d}`, text, len(of))
+		return fmt.Sprintf(`{"frames":[%s],"count":%d}`, strings.Join(list, ","), len(of))
 	}
 	for query, want := range map[string]string{
 		"": page(0, 1, 2, 3), "?from=start&to=end": page(0, 1, 2, 3), "?limit=2": page(0, 1), "?from=" + now + "-1&to=" + now + "-2": page(1, 2),

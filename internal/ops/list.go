@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/google/uuid"
-
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/lifecycle"
 	"github.com/flowfabric/flowfabric/store"
@@ -48,7 +46,7 @@ func (r Rules) ListPartition(ctx context.Context, st store.Catalog, q ff.ListPar
 	if err := checkLimit(limit); err != nil {
 		return page, named(name, err)
 	}
-	from := ff.ExecutionIDFrom(q.Partition, uuid.Nil)
+	from := ff.ExecutionIDFrom(q.Partition, [16]byte{})
 	if !q.After.IsZero() {
 		if q.After.Partition().Index != q.Partition {
 			return page, named(name, invalid("after", "is of another partition"))
@@ -75,7 +73,7 @@ func (r Rules) ListPartition(ctx context.Context, st store.Catalog, q ff.ListPar
 }
 
 // following is the UUID behind id; of the last there is none.
-func following(id uuid.UUID) (next uuid.UUID, last bool) {
+func following(id [16]byte) (next [16]byte, last bool) {
 	for i := len(id) - 1; i >= 0; i-- {
 		if id[i]++; id[i] != 0 {
 			return id, false
