@@ -75,6 +75,9 @@ func (c *Config) validate() error {
 	if c.RequestTimeout < time.Second || c.RequestTimeout > 10*time.Minute {
 		return bad("RequestTimeout", "must be between 1s and 10m")
 	}
+	if c.SecretGrace > time.Duration(flowfabric.MaxSpanMS)*time.Millisecond {
+		return bad("SecretGrace", "must be at most 100 years")
+	}
 	if c.ShutdownTimeout < time.Millisecond || c.ShutdownTimeout > 10*time.Minute {
 		return bad("ShutdownTimeout", "must be between 1ms and 10m")
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,7 +121,7 @@ func newServer(svc flowfabric.Service, cfg *config.Server, log *slog.Logger) (*s
 	}
 	return server.New(svc, server.Config{
 		Partitions: cfg.Partitions(), Version: buildVersion().String(), Family: string(kind), Token: cfg.APIToken.Reveal(), TLS: security,
-		ShutdownTimeout: cfg.ShutdownTimeout.Duration(), Logger: log,
+		ShutdownTimeout: cfg.ShutdownTimeout.Duration(), Logger: log, MaxStreamOps: int(cfg.StreamOps), SecretGrace: cmp.Or(cfg.SecretGrace.Duration(), -1),
 	})
 }
 
