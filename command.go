@@ -22,7 +22,10 @@ type Submit struct {
 	// another kind, lane, payload, policy or tags is refused with [ErrIdempotencyConflict].
 	IdempotencyKey string            `json:"idempotency_key,omitzero"`
 	Tags           map[string]string `json:"tags,omitzero"`
-	Policy         *Policy           `json:"policy,omitzero"`
+	// AnyTags takes tags whose keys do not have the form of [ValidateTags], too: 1 to [MaxTagKeyBytes] bytes of text. It is for
+	// callers whose tags are older than that form. Lists cannot ask for such a tag.
+	AnyTags bool    `json:"any_tags,omitzero"`
+	Policy  *Policy `json:"policy,omitzero"`
 	// Delay and DelayUntil keep the execution from being claimed before a time of the storage clock. At most one may be
 	// set; a past DelayUntil counts as unset.
 	Delay      time.Duration `json:"delay_ms,omitzero"`

@@ -129,7 +129,7 @@ type CodeInfo struct {
 	HTTP   int
 }
 
-// codes is the one table of chapter 10, section 3.23, in its decided ("Go") column.
+// codes is the one table of chapter 10, section 3.23, in its decided ("Go") column, and of chapter 70, section 5.5.
 var codes = map[Code]CodeInfo{
 	CodeExecutionNotFound: {FamilyNotFound, ClassTerminal, http.StatusNotFound},
 
@@ -165,7 +165,7 @@ var codes = map[Code]CodeInfo{
 	CodeDependencyAlreadyExists: {FamilyConflict, ClassTerminal, http.StatusConflict},
 	CodeExecutionAlreadyInFlow:  {FamilyConflict, ClassTerminal, http.StatusConflict},
 	CodeFlowAlreadyTerminal:     {FamilyState, ClassTerminal, http.StatusConflict},
-	CodeExecutionNotInFlow:      {FamilyState, ClassTerminal, http.StatusConflict},
+	CodeExecutionNotInFlow:      {FamilyValidation, ClassTerminal, http.StatusBadRequest},
 
 	CodeInvalidKid:       {FamilyValidation, ClassTerminal, http.StatusBadRequest},
 	CodeInvalidSecretHex: {FamilyValidation, ClassTerminal, http.StatusBadRequest},

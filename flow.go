@@ -204,12 +204,16 @@ type StageEdge struct {
 	DataPassingRef string `json:"data_passing_ref,omitzero"`
 	// ExpectedRevision must be the flow's graph revision.
 	ExpectedRevision uint64 `json:"expected_revision,omitzero"`
+	// Apply: the edge holds its downstream back at once, as if [ApplyEdge] had followed in the same commit.
+	Apply bool `json:"apply,omitzero"`
 }
 
 // StageEdgeResult answers a [StageEdge].
 type StageEdgeResult struct {
 	EdgeID        EdgeID `json:"edge_id,omitzero"`
 	GraphRevision uint64 `json:"graph_revision,omitzero"`
+	// Unsatisfied, if the edge was applied, is as in [ApplyEdgeResult].
+	Unsatisfied int `json:"unsatisfied,omitzero"`
 }
 
 // ApplyEdge makes a staged edge hold its downstream back.
@@ -266,7 +270,10 @@ const MaxFlowWait = 300 * time.Second
 
 // CancelFlowResult answers a [CancelFlow]. Of a flow that had ended, Policy is that of its cancel, if it was one.
 type CancelFlowResult struct {
-	Policy CancellationPolicy `json:"policy,omitzero"`
+	AlreadyTerminal bool               `json:"already_terminal,omitzero"` // the flow had ended; nothing was written
+	Policy          CancellationPolicy `json:"policy,omitzero"`
+	// Count is how many members were, or are to be, cancelled; while others are left to the engine, about.
+	Count int `json:"count,omitzero"`
 	// Members that were, or are to be, cancelled, up to [MaxCancelledMembers]; of a flow that had ended, all members up to
 	// the same bound.
 	Members []ExecutionID `json:"members,omitzero"`

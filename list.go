@@ -18,6 +18,14 @@ type ListExecutions struct {
 	Limit int `json:"limit,omitzero"`
 }
 
+// ListPartition asks for all executions of one partition, in ascending order of id. A partition that this deployment does not
+// have has none.
+type ListPartition struct {
+	Partition uint16      `json:"partition,omitzero"`
+	After     ExecutionID `json:"after,omitzero"` // of the partition: the last of the previous page; it need not exist
+	Limit     int         `json:"limit,omitzero"` // 1 to [MaxPage]; default [DefaultPage]
+}
+
 // MaxListScan is how many executions one call of List looks at.
 const MaxListScan = 20_000
 

@@ -55,6 +55,9 @@ type Executions interface {
 	// List returns executions by the time of their submission, newest first, as of about now. A cursor is good for the
 	// filters it was made with; any other fails with [ErrInvalidInput], as does a state nobody knows.
 	List(ctx context.Context, q ListExecutions) (Page[ExecutionSummary], error)
+	// ListPartition lists the executions of a partition. Next is the last id of the page, if there are others behind it. It
+	// fails with [ErrInvalidInput].
+	ListPartition(ctx context.Context, q ListPartition) (Page[ExecutionID], error)
 }
 
 // Workers claims executions and reports on them (chapter 10, sections 3.5 to 3.12). Every call but Claim presents a

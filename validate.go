@@ -23,15 +23,25 @@ var tagKey = regexp.MustCompile(`^[a-z][a-z0-9_]*\.[a-z0-9_][a-z0-9_.]*$`)
 // ValidateTags checks tags against chapter 10, section 3.20: at most [MaxTags], keys like "team.name". It fails with
 // [ErrInvalidTagKey] or [ErrInvalidInput].
 func ValidateTags(tags map[string]string) error {
+	return validateTags(tags, "want at most 128 bytes of the form area.name in lower case", func(key string) bool {
+		return len(key) <= MaxTagKeyBytes && tagKey.MatchString(key)
+	})
+}
+
+// ValidateAnyTags is [ValidateTags] for keys of any form: 1 to [MaxTagKeyBytes] bytes of UTF-8 without NUL.
+func ValidateAnyTags(tags map[string]string) error {
+	return validateTags(tags, "want 1 to 128 bytes of UTF-8", func(key string) bool {
+		return validateText("tag key", key, 1, MaxTagKeyBytes) == nil
+	})
+}
+
+func validateTags(tags map[string]string, want string, valid func(key string) bool) error {
 	if len(tags) > MaxTags {
 		return invalid("tags", fmt.Sprintf("has %d entries; at most %d are allowed", len(tags), MaxTags))
 	}
 	for k, v := range tags {
-		if len(k) > MaxTagKeyBytes || !tagKey.MatchString(k) {
-			return &Error{
-				Code: CodeInvalidTagKey, Detail: fmt.Sprintf("tag key %q: want at most %d bytes of the form area.name in lower case", clip(k), MaxTagKeyBytes),
-				Attrs: map[string]string{"key": clip(k)},
-			}
+		if !valid(k) {
+			return &Error{Code: CodeInvalidTagKey, Detail: fmt.Sprintf("tag key %q: %s", clip(k), want), Attrs: map[string]string{"key": clip(k)}}
 		}
 		if err := validateText("tag "+k, v, 0, MaxTagValueBytes); err != nil {
 			return err

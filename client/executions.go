@@ -40,6 +40,11 @@ func (c *Client) List(ctx context.Context, q flowfabric.ListExecutions) (flowfab
 	return call(ctx, c, wire.List, q)
 }
 
+// ListPartition implements [flowfabric.Executions].
+func (c *Client) ListPartition(ctx context.Context, q flowfabric.ListPartition) (flowfabric.Page[flowfabric.ExecutionID], error) {
+	return call(ctx, c, wire.ListOne, q)
+}
+
 // Explain implements [flowfabric.Explainer].
 func (c *Client) Explain(ctx context.Context, id flowfabric.ExecutionID) (flowfabric.Explanation, error) {
 	return call(ctx, c, wire.Explain, wire.OfExecution{ExecutionID: id})

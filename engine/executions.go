@@ -257,3 +257,10 @@ func (e *Engine) List(ctx context.Context, q flowfabric.ListExecutions) (flowfab
 	page, err := e.rules.List(ctx, e.st, q)
 	return page, commit.Coded(err)
 }
+
+// ListPartition implements [flowfabric.Executions].
+func (e *Engine) ListPartition(ctx context.Context, q flowfabric.ListPartition) (flowfabric.Page[flowfabric.ExecutionID], error) {
+	return list(e, "list partition", func(st store.Store) (flowfabric.Page[flowfabric.ExecutionID], error) {
+		return e.rules.ListPartition(ctx, st, q)
+	})
+}

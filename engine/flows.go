@@ -148,9 +148,9 @@ func (e *Engine) CancelFlow(ctx context.Context, cmd flowfabric.CancelFlow) (flo
 	}
 	if c.AlreadyTerminal {
 		members, err := e.rules.CancelledMembers(ctx, e.st, cmd.FlowID, flowfabric.MaxCancelledMembers)
-		return flowfabric.CancelFlowResult{Policy: c.Flow.CancellationPolicy, Members: members}, commit.Coded(err)
+		return flowfabric.CancelFlowResult{AlreadyTerminal: true, Policy: c.Flow.CancellationPolicy, Members: members}, commit.Coded(err)
 	}
-	res.Policy, res.Members = c.Policy, c.Members
+	res.Policy, res.Count, res.Members = c.Policy, c.Count, c.Members
 	if c.More && cmd.Wait > 0 {
 		ctx, stop := context.WithTimeout(ctx, cmd.Wait)
 		defer stop()

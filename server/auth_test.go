@@ -103,7 +103,7 @@ func TestAuthority_NoRouteAnswersWithoutIt(t *testing.T) {
 	// Who watches a server has no authority, and a signal has one of its own.
 	free := []string{
 		"GET /healthz", "GET /livez", "GET /readyz", "POST /v1/calls/deliver_signal", "POST /v1/calls/seal_link", "POST /v1/calls/signal_by_link",
-		"POST /v1/signals/{link}",
+		"POST /v1/executions/{id}/signal", "POST /v1/signals/{link}",
 	}
 	var open []string
 	for _, r := range s.Routes() {

@@ -80,6 +80,10 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, r *route) {
 			defer context.AfterFunc(s.serving, cancel)() // a wait ends when the server is to stop
 		}
 	}
+	if req.ContentLength > r.limit {
+		writeBad(w, req, &http.MaxBytesError{Limit: r.limit})
+		return
+	}
 	req.Body = http.MaxBytesReader(w, req.Body, r.limit)
 	r.handle(w, req.WithContext(ctx))
 }

@@ -91,7 +91,7 @@ var rules = map[string]rule{
 	"describe": execution("ExecutionID"), "result": execution("ExecutionID"), "wait": execution("ExecutionID"),
 	"list_attempts": execution("ExecutionID"), "cancel": execution("ExecutionID"), "set_tags": execution("ExecutionID"),
 	"explain": execution("ExecutionID"), "list_steps": execution("ExecutionID"), "ledger": execution("ExecutionID"),
-	"list_executions": all(oneNamespace("Namespace"), oneLane("Lane")),
+	"list_executions": all(oneNamespace("Namespace"), oneLane("Lane")), "list_partition": unlimitedOnly,
 
 	"claim": all(noNamespaces, lanes("Lanes")),
 	"renew": execution("ExecutionID"), "renew_many": each("Leases", execution("ExecutionID")), "update_progress": execution("ExecutionID"),

@@ -79,7 +79,7 @@ var reachOf = map[string][4]string{
 	"list_attempts": {noExecution, noExecution, let, let}, "cancel": {noExecution, noExecution, let, let},
 	"set_tags": {noExecution, noExecution, let, let}, "explain": {noExecution, noExecution, let, let},
 	"list_steps": {noExecution, noExecution, let, let}, "ledger": {noExecution, noExecution, let, let},
-	"list_executions": {forbidden, forbidden, let, let},
+	"list_executions": {forbidden, forbidden, let, let}, "list_partition": {forbidden, forbidden, forbidden, forbidden},
 
 	"claim": {forbidden, forbidden, forbidden, let},
 	"renew": {noExecution, noExecution, let, let}, "renew_many": {noExecution, noExecution, let, let},

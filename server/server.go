@@ -26,6 +26,12 @@ type Config struct {
 	// MaxReads, MaxWrites and MaxWaits bound the requests under way at once: those that read, that write, and that may wait. 1 to
 	// 1,000,000; defaults 1,000, 2,000 and 10,000. One more is answered 429 and told when to come again.
 	MaxReads, MaxWrites, MaxWaits int
+	// MaxStreamOps bounds the reads of streams under way at once, tails included, on the routes of the reference: 1 to 1,000,000;
+	// default 64. One more is answered 429.
+	MaxStreamOps int
+	// SecretGrace is how long a secret verifies after a rotation has replaced it: 0 to 100 years. Default
+	// [flowfabric.DefaultGrace]; below 0 for none.
+	SecretGrace time.Duration
 	// RequestTimeout bounds a request beside what its command asks to wait: 1 s to 10 minutes. Default 60 s.
 	RequestTimeout time.Duration
 	// ShutdownTimeout is how long requests under way may take when the server is told to stop: 1 ms to 10 minutes. Default 30 s.
@@ -52,6 +58,7 @@ func (c *Config) setDefaults() {
 		c.Partitions = flowfabric.DefaultPartitions()
 	}
 	c.MaxReads, c.MaxWrites, c.MaxWaits = cmp.Or(c.MaxReads, 1000), cmp.Or(c.MaxWrites, 2000), cmp.Or(c.MaxWaits, 10_000)
+	c.MaxStreamOps, c.SecretGrace = cmp.Or(c.MaxStreamOps, 64), max(cmp.Or(c.SecretGrace, flowfabric.DefaultGrace), 0)
 	c.RequestTimeout, c.ShutdownTimeout = cmp.Or(c.RequestTimeout, time.Minute), cmp.Or(c.ShutdownTimeout, 30*time.Second)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -68,13 +75,18 @@ func (c *Config) validate() error {
 	bad := func(field, problem string) error {
 		return &flowfabric.Error{Code: flowfabric.CodeInvalidInput, Op: "server.New", Detail: "Config." + field + " " + problem}
 	}
-	for field, n := range map[string]int{"MaxReads": c.MaxReads, "MaxWrites": c.MaxWrites, "MaxWaits": c.MaxWaits} {
+	for field, n := range map[string]int{
+		"MaxReads": c.MaxReads, "MaxWrites": c.MaxWrites, "MaxWaits": c.MaxWaits, "MaxStreamOps": c.MaxStreamOps,
+	} {
 		if n < 1 || n > 1_000_000 {
 			return bad(field, "must be between 1 and 1000000")
 		}
 	}
 	if c.RequestTimeout < time.Second || c.RequestTimeout > 10*time.Minute {
 		return bad("RequestTimeout", "must be between 1s and 10m")
+	}
+	if c.SecretGrace > time.Duration(flowfabric.MaxSpanMS)*time.Millisecond {
+		return bad("SecretGrace", "must be at most 100 years")
 	}
 	if c.ShutdownTimeout < time.Millisecond || c.ShutdownTimeout > 10*time.Minute {
 		return bad("ShutdownTimeout", "must be between 1ms and 10m")
@@ -93,6 +105,9 @@ type Server struct {
 	free     map[string]bool
 	verdicts *verdicts
 	places   places
+	// streamOps has a place for each read of a stream that may be under way.
+	streamOps chan struct{}
+	rotating  chan struct{} // the same for rotations of the secret: one
 	// serving ends when the server is to stop.
 	serving context.Context
 	stop    context.CancelFunc
@@ -105,7 +120,7 @@ func New(svc flowfabric.Service, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		svc: svc, cfg: cfg, mux: http.NewServeMux(),
+		svc: svc, cfg: cfg, mux: http.NewServeMux(), streamOps: make(chan struct{}, cfg.MaxStreamOps), rotating: make(chan struct{}, 1),
 		gate: map[wire.Class]chan struct{}{
 			wire.Reads: make(chan struct{}, cfg.MaxReads), wire.Writes: make(chan struct{}, cfg.MaxWrites), wire.Waits: make(chan struct{}, cfg.MaxWaits),
 		},
@@ -114,6 +129,7 @@ func New(svc flowfabric.Service, cfg Config) (*Server, error) {
 	s.serving, s.stop = context.WithCancel(context.Background())
 	s.routeCalls()
 	s.routeBatches()
+	s.routeReference()
 	s.routeResources()
 	s.routeHealth()
 	s.add(route{

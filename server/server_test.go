@@ -97,7 +97,7 @@ func TestServer_AnswersWhatItCannotServe(t *testing.T) {
 			"detail": "kind is empty", "attrs": map[string]any{"field": "kind"},
 		}},
 		{"not found", "GET", "/v1/executions/" + unknown + "/describe", "", "", 404, map[string]any{
-			"error": "not found: execution: " + unknown, "code": "execution_not_found", "op": "describe", "detail": unknown,
+			"error": "not found: execution", "code": "execution_not_found", "op": "describe", "detail": unknown,
 		}},
 		{"bad id in a path", "GET", "/v1/executions/7/describe", "", "", 400, map[string]any{
 			"error": "invalid_input: execution_id: want a string that is valid", "code": "invalid_input", "op": "describe",

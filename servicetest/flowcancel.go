@@ -47,7 +47,7 @@ func testFlowCancelAll(e *env) {
 	e.ok(err)
 	want := []ff.ExecutionID{g.node("b"), g.node("c"), g.node("d")}
 	slices.SortFunc(want, ff.ExecutionID.Compare)
-	e.equal("answer", res, ff.CancelFlowResult{Policy: ff.CancelAll, Members: want})
+	e.equal("answer", res, ff.CancelFlowResult{Policy: ff.CancelAll, Count: 3, Members: want})
 	e.equal("states", g.states(), "a=completed b=cancelled c=cancelled d=cancelled")
 	e.equal("what had ended stays", e.describe(g.node("a")), before)
 	e.inState(g.node("b"), cancelled)

@@ -89,6 +89,7 @@ func Run(t *testing.T, h Harness) {
 		{name: "Race", tests: raceTests},
 		{name: "OperatorRace", tests: operatorRaceTests},
 		{name: "SuspendRace", tests: suspendRaceTests},
+		{name: "Reference", tests: referenceTests, cfg: keeping},
 		{name: "Close", tests: closeTests},
 	} {
 		t.Run(concern.name, func(t *testing.T) {

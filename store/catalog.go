@@ -13,6 +13,8 @@ type Catalog interface {
 	// List returns executions in order of CreatedAt descending, then ID descending. Payload, Result and ProgressDetails are
 	// left unset. It looks at no more than q.Scan executions; Next is where to go on, the zero ListCursor at the end.
 	List(ctx context.Context, q ListQuery) (ListPage, error)
+	// ListPartition returns the ids of a partition's executions in ascending order.
+	ListPartition(ctx context.Context, q PartitionQuery) ([]flowfabric.ExecutionID, error)
 	// Leases returns executions under a lease, or whose lease has expired and that were not claimed since, ordered by
 	// LeaseExpiresAt, then ID; without payloads as in List.
 	Leases(ctx context.Context, q LeaseQuery) ([]*record.Execution, error)
@@ -62,6 +64,12 @@ type ListCursor struct {
 type ListPage struct {
 	Executions []*record.Execution
 	Next       ListCursor
+}
+
+// PartitionQuery asks [Catalog.ListPartition] for executions.
+type PartitionQuery struct {
+	From  flowfabric.ExecutionID // of the partition; inclusive, and need not exist
+	Limit int                    // 1 to 1,001
 }
 
 // LeaseQuery asks [Catalog.Leases] for leases. Zero fields do not filter.

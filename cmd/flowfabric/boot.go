@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -122,6 +123,7 @@ func newServer(svc flowfabric.Service, cfg *config.Server, log *slog.Logger) (*s
 	serving := server.Config{
 		Partitions: cfg.Partitions(), Version: buildVersion().String(), Family: string(kind), Token: cfg.APIToken.Reveal(), TLS: security,
 		RequireKey: bool(cfg.Auth), ShutdownTimeout: cfg.ShutdownTimeout.Duration(), Logger: log, Audit: slog.New(unfiltered{log.Handler()}),
+		MaxStreamOps: int(cfg.StreamOps), SecretGrace: cmp.Or(cfg.SecretGrace.Duration(), -1),
 	}
 	if cfg.OIDCIssuer != "" {
 		serving.Authenticator, err = oidc.New(oidc.Config{

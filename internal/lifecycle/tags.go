@@ -28,5 +28,5 @@ func MergeTags(tags, set map[string]string) (merged map[string]string, changed b
 	if maps.Equal(merged, tags) {
 		return tags, false, nil
 	}
-	return merged, true, ff.ValidateTags(merged)
+	return merged, true, ff.ValidateAnyTags(merged) // of what is new the form was checked before
 }

@@ -132,10 +132,15 @@ func (r Rules) StageEdge(cmd ff.StageEdge, out *ff.StageEdgeResult) (*Op, error)
 		}
 		f = graph.Grow(f, 0, 1, tx.Now())
 		tx.Put(f)
-		tx.Put(edge)
-		tx.Put(g)
 		apply(tx, lifecycle.Touch(up)) // its end must see the edge
 		*out = ff.StageEdgeResult{EdgeID: cmd.EdgeID, GraphRevision: f.GraphRevision}
+		if cmd.Apply {
+			edge, g = graph.Apply(edge, g, tx.Now())
+			out.Unsatisfied, err = r.applied(tx, edge, g)
+			return err
+		}
+		tx.Put(edge)
+		tx.Put(g)
 		return nil
 	})
 	op.Once = true // a repeat finds the edge
@@ -229,29 +234,34 @@ func (r Rules) ApplyEdge(cmd ff.ApplyEdge, out *ff.ApplyEdgeResult) (*Op, error)
 		if err := graph.Live(f, cmd.FlowID, tx.Now()); err != nil {
 			return err
 		}
-		tx.Put(ne)
-		tx.Put(ng)
-		*out = ff.ApplyEdgeResult{Applied: true, Unsatisfied: ng.Running}
-		var ended []*record.Execution
-		if up := tx.Execution(cmd.Upstream); up != nil && up.State.Finished() {
-			var err error
-			if ended, err = r.resolve(tx, []hop{{lifecycle.Normalize(up, nil), ne}}); err != nil {
-				return err
-			}
-			ng = store.Get[*record.Group](tx, group)
-			out.Unsatisfied = ng.Running
-		}
-		if down := tx.Execution(cmd.Downstream); down != nil && ng.State == ff.GroupPending {
-			ch, err := lifecycle.Await(lifecycle.Normalize(down, nil), tx.Now())
-			if err == nil {
-				err = r.finish(tx, ch)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return r.follow(tx, ended)
+		unsatisfied, err := r.applied(tx, ne, ng)
+		*out = ff.ApplyEdgeResult{Applied: true, Unsatisfied: unsatisfied}
+		return err
 	}), nil
+}
+
+// applied writes an edge that holds its downstream back from now on, and does what follows from it. The group and both members
+// were read. It returns how many edges of the downstream are unsatisfied then.
+func (r Rules) applied(tx *store.Tx, edge *record.Edge, g *record.Group) (unsatisfied int, err error) {
+	tx.Put(edge)
+	tx.Put(g)
+	var ended []*record.Execution
+	if up := tx.Execution(edge.Upstream); up != nil && up.State.Finished() {
+		if ended, err = r.resolve(tx, []hop{{lifecycle.Normalize(up, nil), edge}}); err != nil {
+			return 0, err
+		}
+		g = store.Get[*record.Group](tx, g.GroupKey)
+	}
+	if down := tx.Execution(edge.Downstream); down != nil && g.State == ff.GroupPending {
+		ch, err := lifecycle.Await(lifecycle.Normalize(down, nil), tx.Now())
+		if err == nil {
+			err = r.finish(tx, ch)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return g.Running, r.follow(tx, ended)
 }
 
 // SetGroupPolicy sets what decides over the inbound edges of a member; changed says whether it was another before.

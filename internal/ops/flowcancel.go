@@ -31,6 +31,8 @@ type FlowCancel struct {
 	// Members that were cancelled so far, ascending; More: others are left to [Rules.SpreadCancel].
 	Members []ff.ExecutionID
 	More    bool
+	// Count is how many members were cancelled, or are to be.
+	Count int
 }
 
 // CancelFlow ends a flow and the first of its members (chapter 20, section 20.15; chapter 30, section 30.7). c is filled in.
@@ -74,11 +76,11 @@ func (r Rules) CancelFlow(c *FlowCancel) (*Op, error) {
 		for _, e := range ended {
 			c.Members = append(c.Members, e.ID)
 		}
-		count := len(c.Members)
+		c.Count = len(c.Members)
 		if c.More = b != nil && b.Spreading; c.More {
-			count = max(count, f.NodeCount-f.EndedCount)
+			c.Count = max(c.Count, f.NodeCount-f.EndedCount)
 		}
-		tx.Append(lifecycle.FlowCancelled(f, count, c.Actor, tx.Now()))
+		tx.Append(lifecycle.FlowCancelled(f, c.Count, c.Actor, tx.Now()))
 		return r.follow(tx, ended)
 	})
 	op.Once = c.Acked // only the first is told the members

@@ -38,6 +38,50 @@ func (r Rules) List(ctx context.Context, st store.Catalog, q ff.ListExecutions) 
 	return page, nil
 }
 
+// ListPartition returns a page of the executions of a partition.
+func (r Rules) ListPartition(ctx context.Context, st store.Catalog, q ff.ListPartition) (ff.Page[ff.ExecutionID], error) {
+	const name = "list partition"
+	var page ff.Page[ff.ExecutionID]
+	limit := cmp.Or(q.Limit, ff.DefaultPage)
+	if err := checkLimit(limit); err != nil {
+		return page, named(name, err)
+	}
+	from := ff.ExecutionIDFrom(q.Partition, [16]byte{})
+	if !q.After.IsZero() {
+		if q.After.Partition().Index != q.Partition {
+			return page, named(name, invalid("after", "is of another partition"))
+		}
+		next, last := following(q.After.UUID())
+		if last {
+			return page, nil
+		}
+		from = ff.ExecutionIDFrom(q.Partition, next)
+	}
+	if q.Partition >= r.Partitions.Flow {
+		return page, nil
+	}
+	found, err := st.ListPartition(ctx, store.PartitionQuery{From: from, Limit: limit + 1})
+	if err != nil {
+		return page, named(name, err)
+	}
+	if len(found) > limit {
+		found = found[:limit]
+		page.Next = found[limit-1].String()
+	}
+	page.Items = found
+	return page, nil
+}
+
+// following is the UUID behind id; of the last there is none.
+func following(id [16]byte) (next [16]byte, last bool) {
+	for i := len(id) - 1; i >= 0; i-- {
+		if id[i]++; id[i] != 0 {
+			return id, false
+		}
+	}
+	return id, true
+}
+
 // listQuery validates a question and translates it for the store.
 func listQuery(q ff.ListExecutions) (store.ListQuery, error) {
 	limit := cmp.Or(q.Limit, ff.DefaultPage)

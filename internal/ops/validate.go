@@ -28,7 +28,10 @@ func (r Rules) checkID(id ff.ExecutionID) error {
 		return invalid("execution_id", "is not set")
 	}
 	if n := id.Partition().Index; n >= r.Partitions.Flow {
-		return invalid("execution_id", fmt.Sprintf("names partition %d; this deployment has %d", n, r.Partitions.Flow))
+		return &ff.Error{
+			Code: ff.CodeInvalidInput, Detail: fmt.Sprintf("partition index %d out of range 0..%d", n, r.Partitions.Flow),
+			Attrs: map[string]string{"field": "execution_id"},
+		}
 	}
 	return nil
 }
@@ -64,11 +67,15 @@ func (r Rules) checkSubmit(c *ff.Submit) error {
 	c.Namespace = cmp.Or(c.Namespace, ff.DefaultNamespace)
 	c.Creator = cmp.Or(c.Creator, "anonymous")
 	c.PayloadEncoding = cmp.Or(c.PayloadEncoding, "json")
+	checkTags := ff.ValidateTags
+	if c.AnyTags {
+		checkTags = ff.ValidateAnyTags
+	}
 	if err := firstError(
 		c.Lane.Validate(), ff.ValidateName("kind", c.Kind), c.Namespace.Validate(), ff.ValidateName("creator", c.Creator),
 		ff.ValidateText("payload_encoding", c.PayloadEncoding, ff.MaxNameBytes),
 		ff.ValidateText("idempotency_key", c.IdempotencyKey, ff.MaxNameBytes),
-		checkBytes("payload", c.Payload, ff.MaxPayloadBytes), ff.ValidateTags(c.Tags), c.Policy.Validate(),
+		checkBytes("payload", c.Payload, ff.MaxPayloadBytes), checkTags(c.Tags), c.Policy.Validate(),
 		checkSpan("delay", c.Delay, 0, maxSpan), checkInstant("delay_until", c.DelayUntil), checkInstant("deadline", c.Deadline),
 	); err != nil {
 		return err

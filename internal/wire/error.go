@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"strconv"
@@ -89,6 +90,8 @@ func kindOfError(e *flowfabric.Error) (kind string, retryable *bool) {
 		switch e.Code {
 		case flowfabric.CodeRetryExhausted, flowfabric.CodeRateLimitExceeded, flowfabric.CodeConcurrencyLimitExceeded:
 			kind = string(e.Code)
+		case flowfabric.CodeExecutionNotActive: // it will not be again: who is told to repeat the call would do so for ever
+			kind, again = "state_conflict", false
 		default:
 			kind, again = "contention", true
 		}
@@ -96,8 +99,10 @@ func kindOfError(e *flowfabric.Error) (kind string, retryable *bool) {
 		kind, again = string(e.Code), false
 	case flowfabric.FamilyState:
 		kind, again = stateKind(e.Code), false
-	case flowfabric.FamilyResourceExhausted, flowfabric.FamilyUnavailable:
+	case flowfabric.FamilyResourceExhausted:
 		kind = string(e.Family())
+	case flowfabric.FamilyUnavailable: // of a store that does not answer it is worth a try, of an operation that is not to be had it is not
+		kind, again = string(e.Family()), e.Err != nil
 	default: // timeout, bug
 		again = e.Family() == flowfabric.FamilyTimeout
 	}
@@ -116,31 +121,55 @@ func stateKind(code flowfabric.Code) string {
 	}
 }
 
-// textOf is what the reference says; what is behind the colon is free text.
+// validationWord is the word of the reference for a refusal of input. It has one for what it has no word for.
+func validationWord(code flowfabric.Code) string {
+	switch code {
+	case flowfabric.CodeExecutionNotInFlow:
+		return string(flowfabric.CodeInvalidDependency)
+	case flowfabric.CodeMissingToken, flowfabric.CodeTokenExpired:
+		return string(flowfabric.CodeInvalidToken)
+	case flowfabric.CodeFenceRequired, flowfabric.CodePartialFence:
+		return string(flowfabric.CodeInvalidInput)
+	case flowfabric.CodeCorruption, flowfabric.CodeUsePendingWithExtras, flowfabric.CodePatchDepthExceeded:
+		return "validation_error"
+	default:
+		return string(code)
+	}
+}
+
+// textOf is what the reference says; what is behind the colon of a refusal of input is free text.
 func textOf(e *flowfabric.Error, kind string) string {
 	switch e.Family() {
 	case flowfabric.FamilyNotFound:
-		entity := strings.TrimSuffix(string(e.Code), "_not_found")
-		return strings.TrimSuffix("not found: "+entity+": "+e.Detail, ": ")
+		return "not found: " + entityOf(e.Code)
 	case flowfabric.FamilyValidation:
-		return strings.TrimSuffix(string(e.Code)+": "+e.Detail, ": ")
+		return strings.TrimSuffix(validationWord(e.Code)+": "+e.Detail, ": ")
 	case flowfabric.FamilyAuthority:
 		if e.Code == flowfabric.CodeUnauthorized {
 			return "missing or invalid Authorization header"
 		}
 		return string(e.Code)
 	case flowfabric.FamilyResourceExhausted:
-		return "too many concurrent " + e.Attrs["pool"] + " calls (server max: " + e.Attrs["max"] + "); retry with backoff"
+		most := ""
+		if n := e.Attrs["max"]; n != "" {
+			most = " (server max: " + n + ")"
+		}
+		return "too many concurrent " + cmp.Or(e.Attrs["pool"], e.Op) + " calls" + most + "; retry with backoff"
 	case flowfabric.FamilyUnavailable:
 		return strings.TrimSuffix("backend op unavailable: "+e.Op, ": ")
 	case flowfabric.FamilyContention, flowfabric.FamilyConflict, flowfabric.FamilyState:
-		if kind == "contention" {
-			return "contention: " + camel(e.Code)
-		}
-		return string(e.Code) + ": " + camel(e.Code)
+		return kind + ": " + camel(e.Code)
 	default:
 		return "engine: " + strings.TrimPrefix(e.Op+": ", ": ") + string(e.Code)
 	}
+}
+
+// entityOf is what was not found.
+func entityOf(code flowfabric.Code) string {
+	if code == flowfabric.CodeQuotaNotFound {
+		return "quota_policy"
+	}
+	return strings.TrimSuffix(string(code), "_not_found")
 }
 
 func camel(code flowfabric.Code) string {

@@ -119,22 +119,35 @@ func Decode(text []byte, into any) error {
 	if len(bytes.TrimSpace(text)) == 0 {
 		text = []byte("{}")
 	}
-	err := json.Unmarshal(text, into, strict)
-	if err == nil {
-		return nil
+	if err := json.Unmarshal(text, into, strict); err != nil {
+		return badJSON(err, "")
 	}
+	return nil
+}
+
+// Want is the error of a text form that does not say what it should: what is wanted instead.
+type Want string
+
+// Error implements error.
+func (w Want) Error() string { return "want " + string(w) }
+
+// badJSON says why a value could not be read. at is the JSON pointer to it.
+func badJSON(err error, at string) *BadJSON {
 	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		return &BadJSON{Syntax: true, Detail: "the body is not valid JSON, at byte " + strconv.FormatInt(syntax.ByteOffset, 10)}
 	}
 	semantic, ok := errors.AsType[*json.SemanticError](err)
 	if !ok {
-		return &BadJSON{Detail: "the body does not have the form of the command"}
+		return &BadJSON{Field: at, Detail: "the body does not have the form of the command"}
 	}
-	bad := &BadJSON{Field: string(semantic.JSONPointer), Detail: "has the wrong type"}
+	bad := &BadJSON{Field: at + string(semantic.JSONPointer), Detail: "has the wrong type"}
 	var coded *flowfabric.Error
+	var want Want
 	switch {
 	case errors.Is(semantic.Err, json.ErrUnknownName):
 		bad.Detail = "unknown field"
+	case errors.As(semantic.Err, &want):
+		bad.Detail = want.Error()
 	case errors.As(semantic.Err, &coded):
 		bad.Detail = "is not valid"
 	case semantic.GoType != nil && semantic.JSONKind == jsontext.KindInvalid:

@@ -17,6 +17,7 @@ var (
 	Cancel   = define("cancel", Submitter, Writes, service.Cancel, repeatable, batched("cancel"))
 	SetTags  = define("set_tags", Submitter, Writes, none(service.SetTags), repeatable)
 	List     = define("list_executions", Viewer, Reads, service.List)
+	ListOne  = define("list_partition", Viewer, Reads, service.ListPartition)
 	Explain  = define("explain", Viewer, Reads, func(s service, c ctx, in OfExecution) (flowfabric.Explanation, error) {
 		return s.Explain(c, in.ExecutionID)
 	})

@@ -148,8 +148,8 @@ func setText(v reflect.Value, text string) error {
 		n, err := strconv.ParseInt(text, 10, 64)
 		v.SetInt(n)
 		return err
-	case reflect.Uint64:
-		n, err := strconv.ParseUint(text, 10, 64)
+	case reflect.Uint64, reflect.Uint32, reflect.Uint16:
+		n, err := strconv.ParseUint(text, 10, v.Type().Bits())
 		v.SetUint(n)
 		return err
 	case reflect.Slice:

@@ -47,7 +47,7 @@ func fill(t *testing.T, v reflect.Value, depth int) {
 		v.SetBool(true)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(7)
-	case reflect.Uint64, reflect.Uint32, reflect.Uint8:
+	case reflect.Uint64, reflect.Uint32, reflect.Uint16, reflect.Uint8:
 		v.SetUint(9)
 	case reflect.Float64:
 		v.SetFloat(0.5)

@@ -67,6 +67,24 @@ func matches(e *record.Execution, q *store.ListQuery) bool {
 	return true
 }
 
+// ListPartition implements [store.Catalog].
+func (s *Store) ListPartition(ctx context.Context, q store.PartitionQuery) (list []flowfabric.ExecutionID, err error) {
+	shard := s.Shard(q.From.Partition())
+	ses, err := s.begin(ctx, shard, shard+1)
+	if err != nil {
+		return nil, err
+	}
+	defer ses.Close()
+	ses.held[0].ids.AscendGreaterOrEqual(q.From, func(id flowfabric.ExecutionID) bool {
+		if len(list) == q.Limit || id.Partition() != q.From.Partition() {
+			return false
+		}
+		list = append(list, id)
+		return true
+	})
+	return list, nil
+}
+
 // Leases implements [store.Catalog].
 func (s *Store) Leases(ctx context.Context, q store.LeaseQuery) ([]*record.Execution, error) {
 	ses, err := s.begin(ctx, 0, len(s.shards))

@@ -17,8 +17,9 @@ type indexes struct {
 	retain *btree.BTreeG[store.RetainEntry]
 	slots  map[flowfabric.LaneID]map[flowfabric.ExecutionID]struct{}
 
-	created *btree.BTreeG[store.ListCursor]  // all, newest first
-	leases  *btree.BTreeG[store.LeaseCursor] // leased, or expired and not claimed since
+	created *btree.BTreeG[store.ListCursor]       // all, newest first
+	ids     *btree.BTreeG[flowfabric.ExecutionID] // all, by partition
+	leases  *btree.BTreeG[store.LeaseCursor]      // leased, or expired and not claimed since
 	lanes   map[flowfabric.LaneID]laneCounts
 }
 
@@ -32,6 +33,7 @@ func newIndexes() indexes {
 		retain:  newTree(compareRetain),
 		slots:   make(map[flowfabric.LaneID]map[flowfabric.ExecutionID]struct{}),
 		created: newTree(compareCreated),
+		ids:     newTree(compareIDs),
 		leases:  newTree(compareLeases),
 		lanes:   make(map[flowfabric.LaneID]laneCounts),
 	}
@@ -62,6 +64,11 @@ func compareRetain(x, y store.RetainEntry) int {
 
 func compareCreated(x, y store.ListCursor) int {
 	return cmp.Or(cmp.Compare(y.CreatedAt, x.CreatedAt), y.ExecutionID.Compare(x.ExecutionID))
+}
+
+// compareIDs is the order of ids within their partitions.
+func compareIDs(x, y flowfabric.ExecutionID) int {
+	return cmp.Or(cmp.Compare(x.Partition().Index, y.Partition().Index), x.Compare(y))
 }
 
 func compareLeases(x, y store.LeaseCursor) int {
@@ -115,8 +122,10 @@ func (ix *indexes) writeCatalog(before, after *record.Execution) {
 	switch {
 	case before == nil:
 		ix.created.ReplaceOrInsert(createdEntry(after))
+		ix.ids.ReplaceOrInsert(after.ID)
 	case after == nil:
 		ix.created.Delete(createdEntry(before))
+		ix.ids.Delete(before.ID)
 	}
 	had, has := leaseEntry(before), leaseEntry(after)
 	if had != has {

@@ -31,6 +31,7 @@ func StatementTexts() map[string]string {
 		"list, last":            listAll.last.sql,
 		"list lane":             listOfLane.page.sql,
 		"list lane, last":       listOfLane.last.sql,
+		"list partition":        listOfPartition.sql,
 		"leases":                leasesStatement.sql,
 		"count ready":           countReady.sql,
 		"count due":             countDue.sql,

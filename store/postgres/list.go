@@ -112,3 +112,18 @@ func listFilters(q store.ListQuery) [][]byte {
 		states, optionalText(q.TagKey), value,
 	}
 }
+
+var listOfPartition = newStatement(`SELECT execution_id FROM ff_exec_core
+	WHERE partition_key = $1::smallint AND execution_id >= $2::uuid ORDER BY execution_id LIMIT $3::bigint`)
+
+// ListPartition implements [store.Catalog].
+func (st *Store) ListPartition(ctx context.Context, q store.PartitionQuery) (list []flowfabric.ExecutionID, err error) {
+	partition, from := q.From.Partition().Index, q.From.UUID()
+	err = st.inquire(ctx, "list a partition", func(t *trip) {
+		t.send(listOfPartition, [][]byte{int16Param(partition), from[:], int64Param(int64(q.Limit))}, func(values [][]byte) error {
+			list = append(list, flowfabric.ExecutionIDFrom(partition, [16]byte(values[0])))
+			return nil
+		})
+	})
+	return list, err
+}

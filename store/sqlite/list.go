@@ -154,3 +154,29 @@ func stateList(states []flowfabric.PublicState) string {
 	}
 	return b.String() + ","
 }
+
+const sqlPartition = `SELECT execution_id FROM ff_exec_core WHERE partition_key = ? AND execution_id >= ? ORDER BY execution_id LIMIT ?`
+
+// ListPartition implements [store.Catalog].
+func (s *Store) ListPartition(ctx context.Context, q store.PartitionQuery) (list []flowfabric.ExecutionID, err error) {
+	partition := q.From.Partition().Index
+	err = s.read(ctx, "list a partition", func(db *driver.Conn) error {
+		st, err := prepare(db, sqlPartition)
+		if err != nil {
+			return err
+		}
+		st.Int(int64(partition))
+		st.UUID(q.From.UUID())
+		st.Int(int64(q.Limit))
+		for {
+			more, err := st.step()
+			if err != nil || !more {
+				return err
+			}
+			var id [16]byte
+			st.stmt.ColumnBytes(0, id[:])
+			list = append(list, flowfabric.ExecutionIDFrom(partition, id))
+		}
+	})
+	return list, err
+}

@@ -117,6 +117,10 @@ func TestPlans(t *testing.T) {
 			"SEARCH ff_lane_registry USING PRIMARY KEY (lane_id>?)",
 		},
 		{
+			"list of a partition", sqlPartition,
+			"SEARCH ff_exec_core USING COVERING INDEX sqlite_autoindex_ff_exec_core_1 (partition_key=? AND execution_id>?)",
+		},
+		{
 			"list", sqlList,
 			"SEARCH ff_exec_core USING INDEX ff_exec_core_created ((created_at_ms,execution_id,partition_key)>(?,?,?) AND " +
 				"(created_at_ms,execution_id,partition_key)<(?,?,?))" + tagSearch,

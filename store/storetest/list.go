@@ -17,6 +17,7 @@ var listTests = []behaviour{
 	{"ScanIsBounded", testListScan},
 	{"BytesAreLeftOut", testListLeavesOutBytes},
 	{"ListsSpanShards", testListSpansShards},
+	{"APartitionIsListedByID", testListPartition},
 }
 
 func (e *env) listPage(q store.ListQuery) store.ListPage {
@@ -206,4 +207,32 @@ func testListSpansShards(e *env) {
 	for _, limit := range []int{2, 1000} {
 		e.equal(fmt.Sprintf("by pages of %d", limit), e.listAll(store.ListQuery{Limit: limit}), want)
 	}
+}
+
+func testListPartition(e *env) {
+	list := func(q store.PartitionQuery) []ff.ExecutionID {
+		e.Helper()
+		got, err := e.store.ListPartition(e.Context(), q)
+		if err != nil {
+			e.Fatalf("list partition: %v", err)
+		}
+		return got
+	}
+	e.equal("an empty partition", list(store.PartitionQuery{From: id(0), Limit: 10}), ids())
+	e.put(waiting(3), waiting(1, created(start+5)), waiting(2, created(start-5)), waiting(5))
+	for _, p := range []uint16{home - 1, home + 1, 0, 65535} { // of which two are next to it in any order
+		x := waiting(1)
+		x.ID = idOn(p, 4)
+		e.do(unitOn(x.ID.Partition(), reads(x.ID), func(tx *store.Tx) error {
+			tx.PutExecution(x)
+			return nil
+		}))
+		e.equal(fmt.Sprintf("partition %d", p), list(store.PartitionQuery{From: idOn(p, 0), Limit: 10}), []ff.ExecutionID{x.ID})
+	}
+	e.update(id(5), func(n *record.Execution) { n.State.Phase, n.Ready = ff.PhaseTerminal, false })
+	e.equal("all", list(store.PartitionQuery{From: id(0), Limit: 4}), ids(1, 2, 3, 5))
+	e.equal("the first", list(store.PartitionQuery{From: id(0), Limit: 2}), ids(1, 2))
+	e.equal("from one that is there", list(store.PartitionQuery{From: id(2), Limit: 10}), ids(2, 3, 5))
+	e.equal("from one that is not", list(store.PartitionQuery{From: id(4), Limit: 10}), ids(5))
+	e.equal("behind the last", list(store.PartitionQuery{From: id(6), Limit: 10}), ids())
 }
