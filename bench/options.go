@@ -139,7 +139,7 @@ func defaults(s Scenario) Options {
 	case Usage:
 		d.Executions, d.Callers = 100_000, 1000
 	case Stream:
-		d.Executions, d.Callers, d.Bulk, d.PayloadBytes = 204_800, 64, 16, 200
+		d.Executions, d.Callers, d.Bulk, d.PayloadBytes = 204_800, 64, 4, 200
 	case Tails:
 		d.Callers, d.Bulk, d.PayloadBytes = 1000, 1, 200
 	case Events:
