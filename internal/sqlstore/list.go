@@ -68,8 +68,13 @@ func sharedJSON[R any, T any](name string, field func(*R) *T, isNull func(T) boo
 	return c
 }
 
-// writeJSON writes a value, which was validated on entry, as JSON.
+// writeJSON writes a value, which was validated on entry, as JSON. One that is written for every execution appends itself: that
+// takes a tenth of the time.
 func writeJSON(w Writer, v any) {
+	if a, ok := v.(interface{ AppendJSON(b []byte) []byte }); ok {
+		w.Text(string(a.AppendJSON(make([]byte, 0, 256))))
+		return
+	}
 	b, err := json.Marshal(v)
 	if err != nil {
 		panic("sqlstore: a record holds what JSON cannot express: " + err.Error())
