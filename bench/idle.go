@@ -15,7 +15,12 @@ func (r *run) idle(ctx context.Context, b *bed) error {
 	r.res.Workers = r.opts.Workers
 	workers := make([]*worker.Worker, r.opts.Workers)
 	for i := range workers {
-		workers[i] = r.newWorker(b.eng, 1, func() {}, func() {})
+		svc, stop, err := b.another()
+		if err != nil {
+			return err
+		}
+		defer stop()
+		workers[i] = r.newWorker(svc, 1, func() {}, func() {})
 	}
 	return besideAll(ctx, workers, func(ctx context.Context) error { return r.countStatements(ctx, b) })
 }
