@@ -30,6 +30,9 @@ func (s *Server) routeCalls() {
 					writeBad(w, r, err)
 					return
 				}
+				if op == wire.Heartbeat.Op {
+					s.inStep(r)
+				}
 				s.reply(w, r, op, in)
 			},
 		})
