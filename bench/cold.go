@@ -39,9 +39,9 @@ func (r *run) firstExecution(ctx context.Context, db place.Place) (took time.Dur
 	}
 	err = r.withBed(ctx, db, func(b *bed) error {
 		completed := make(chan struct{}, 1)
-		w := r.newWorker(b.eng, 1, func() {}, func() { completed <- struct{}{} })
+		w := r.newWorker(b.svc, 1, func() {}, func() { completed <- struct{}{} })
 		return r.beside(ctx, w, func(ctx context.Context) error {
-			if _, err := b.eng.Submit(ctx, flowfabric.Submit{Lane: lane, Kind: kind, Payload: payload(r.opts.PayloadBytes)}); err != nil {
+			if _, err := b.svc.Submit(ctx, flowfabric.Submit{Lane: r.lane, Kind: kind, Payload: payload(r.opts.PayloadBytes)}); err != nil {
 				return err
 			}
 			select {

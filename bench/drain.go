@@ -28,7 +28,7 @@ func (o observed) Complete(ctx context.Context, cmd flowfabric.Complete) error {
 
 // newWorker returns a worker whose handler does nothing but call entered, and which tells of acknowledged completions.
 func (r *run) newWorker(svc flowfabric.Service, slots int, entered, completed func()) *worker.Worker {
-	w := worker.New(observed{svc, completed}, worker.Config{Lanes: []flowfabric.LaneID{lane}, Concurrency: slots})
+	w := worker.New(observed{svc, completed}, worker.Config{Lanes: []flowfabric.LaneID{r.lane}, Concurrency: slots})
 	worker.Handle(w, kind, func(context.Context, *worker.Task, json.RawMessage) (struct{}, error) {
 		entered()
 		return struct{}{}, nil
@@ -43,7 +43,7 @@ func (r *run) drain(ctx context.Context, b *bed, n int) (time.Duration, error) {
 	var done atomic.Int64
 	start := r.clock.Now()
 	end := start
-	w := r.newWorker(b.eng, r.opts.Workers, func() {}, func() {
+	w := r.newWorker(b.svc, r.opts.Workers, func() {}, func() {
 		if done.Add(1) == int64(n) {
 			end = r.clock.Now()
 			stop()

@@ -20,7 +20,7 @@ func (r *run) events(ctx context.Context, b *bed) error {
 		return err
 	}
 	return r.metered(b.db, n, func() error {
-		seen, took, err := r.readCompletions(ctx, b.eng)
+		seen, took, err := r.readCompletions(ctx, b.svc)
 		if err == nil && seen != n {
 			err = fmt.Errorf("%d completions of %d executions were read", seen, n)
 		}

@@ -19,7 +19,7 @@ func (r *run) flowOf(n int, after func(i int) []int) flowfabric.SubmitFlow {
 	name := func(i int) string { return fmt.Sprint("n", i) }
 	cmd := flowfabric.SubmitFlow{Kind: "bench", Nodes: make([]flowfabric.FlowNode, n)}
 	for i := range cmd.Nodes {
-		node := flowfabric.FlowNode{Name: name(i), Submit: flowfabric.Submit{Lane: lane, Kind: kind, Payload: payload(r.opts.PayloadBytes)}}
+		node := flowfabric.FlowNode{Name: name(i), Submit: flowfabric.Submit{Lane: r.lane, Kind: kind, Payload: payload(r.opts.PayloadBytes)}}
 		for _, up := range after(i) {
 			node.After = append(node.After, name(up))
 		}
@@ -61,7 +61,7 @@ func firstOf(first, n int) []int {
 func (r *run) flows(ctx context.Context, b *bed, nodes int, after func(int) []int) error {
 	n := r.opts.Executions
 	r.res.Executions, r.res.Workers, r.res.Callers, r.res.Nodes, r.res.PayloadBytes = n, r.opts.Workers, r.opts.Callers, nodes, r.opts.PayloadBytes
-	w := r.newWorker(b.eng, r.opts.Workers, func() {}, func() {})
+	w := r.newWorker(b.svc, r.opts.Workers, func() {}, func() {})
 	return r.beside(ctx, w, func(ctx context.Context) error {
 		if err := r.runFlow(ctx, b, r.flowOf(nodes, after)); err != nil { // the first meets cold caches
 			return err
@@ -96,12 +96,12 @@ func (r *run) flows(ctx context.Context, b *bed, nodes int, after func(int) []in
 
 // runFlow submits a flow and waits for its end.
 func (r *run) runFlow(ctx context.Context, b *bed, cmd flowfabric.SubmitFlow) error {
-	id, err := b.eng.SubmitFlow(ctx, cmd)
+	id, err := b.svc.SubmitFlow(ctx, cmd)
 	if err != nil {
 		return err
 	}
 	for {
-		sum, err := b.eng.WaitFlow(ctx, id, flowfabric.MaxClaimWait)
+		sum, err := b.svc.WaitFlow(ctx, id, flowfabric.MaxClaimWait)
 		if err != nil || sum.Ended == sum.NodeCount {
 			return err
 		}
@@ -120,11 +120,11 @@ func (r *run) quorum(ctx context.Context, b *bed) error {
 	cmd.Nodes[n+1].Policy = flowfabric.GroupPolicy{Kind: flowfabric.AnyOf}
 	return r.ended(ctx, b, cmd, func(ctx context.Context, id flowfabric.FlowID, held []flowfabric.Claimed) (time.Duration, error) {
 		start := r.clock.Now()
-		if err := b.eng.Complete(ctx, flowfabric.Complete{ExecutionID: held[0].ExecutionID, Fence: held[0].Fence}); err != nil {
+		if err := b.svc.Complete(ctx, flowfabric.Complete{ExecutionID: held[0].ExecutionID, Fence: held[0].Fence}); err != nil {
 			return 0, err
 		}
 		for {
-			f, err := b.eng.WaitFlow(ctx, id, 0)
+			f, err := b.svc.WaitFlow(ctx, id, 0)
 			if err != nil || f.Ended >= n+1 {
 				return r.clock.Now().Sub(start), err
 			}
@@ -137,7 +137,7 @@ func (r *run) cancelFlow(ctx context.Context, b *bed) error {
 	return r.ended(ctx, b, r.flowOf(r.opts.Bulk, func(int) []int { return nil }),
 		func(ctx context.Context, id flowfabric.FlowID, _ []flowfabric.Claimed) (time.Duration, error) {
 			start := r.clock.Now()
-			_, err := b.eng.CancelFlow(ctx, flowfabric.CancelFlow{FlowID: id, Wait: time.Minute})
+			_, err := b.svc.CancelFlow(ctx, flowfabric.CancelFlow{FlowID: id, Wait: time.Minute})
 			return r.clock.Now().Sub(start), err
 		})
 }
@@ -149,12 +149,12 @@ func (r *run) ended(ctx context.Context, b *bed, cmd flowfabric.SubmitFlow, end 
 	times := make([]time.Duration, n)
 	return r.metered(b.db, n*len(cmd.Nodes), func() error {
 		for i := range times {
-			id, err := b.eng.SubmitFlow(ctx, cmd)
+			id, err := b.svc.SubmitFlow(ctx, cmd)
 			if err != nil {
 				return err
 			}
-			held, err := b.eng.Claim(ctx, flowfabric.Claim{
-				Lanes: []flowfabric.LaneID{lane}, WorkerID: "bench", WorkerInstanceID: "bench", Max: min(max(len(cmd.Nodes)/2, 1), flowfabric.MaxClaim),
+			held, err := b.svc.Claim(ctx, flowfabric.Claim{
+				Lanes: []flowfabric.LaneID{r.lane}, WorkerID: "bench", WorkerInstanceID: "bench", Max: min(max(len(cmd.Nodes)/2, 1), flowfabric.MaxClaim),
 				LeaseTTL: time.Minute,
 			})
 			if err != nil || len(held) == 0 {
@@ -163,7 +163,7 @@ func (r *run) ended(ctx context.Context, b *bed, cmd flowfabric.SubmitFlow, end 
 			if times[i], err = end(ctx, id, held); err != nil {
 				return err
 			}
-			if _, err := b.eng.CancelFlow(ctx, flowfabric.CancelFlow{FlowID: id, Wait: time.Minute}); err != nil { // what is left
+			if _, err := b.svc.CancelFlow(ctx, flowfabric.CancelFlow{FlowID: id, Wait: time.Minute}); err != nil { // what is left
 				return err
 			}
 		}
@@ -188,7 +188,7 @@ func (r *run) wide(ctx context.Context, b *bed) error {
 	return r.metered(b.db, n*len(cmd.Nodes), func() error {
 		for i := range times {
 			start := r.clock.Now()
-			if _, err := b.eng.SubmitFlow(ctx, cmd); err != nil {
+			if _, err := b.svc.SubmitFlow(ctx, cmd); err != nil {
 				return err
 			}
 			times[i] = r.clock.Now().Sub(start)

@@ -15,8 +15,8 @@ func (r *run) heartbeat(ctx context.Context, b *bed) error {
 	if _, err := r.load(ctx, b, r.opts.Workers); err != nil {
 		return err
 	}
-	h := &holding{Service: b.eng, most: int64(r.opts.Workers), allHeld: make(chan struct{}), release: make(chan struct{})}
-	return r.beside(ctx, h.worker(), func(ctx context.Context) error {
+	h := &holding{Service: b.svc, most: int64(r.opts.Workers), allHeld: make(chan struct{}), release: make(chan struct{})}
+	return r.beside(ctx, h.worker(r.lane), func(ctx context.Context) error {
 		defer close(h.release)
 		select {
 		case <-h.allHeld:
@@ -44,7 +44,7 @@ type holding struct {
 	release chan struct{}
 }
 
-func (h *holding) worker() *worker.Worker {
+func (h *holding) worker(lane flowfabric.LaneID) *worker.Worker {
 	w := worker.New(h, worker.Config{Lanes: []flowfabric.LaneID{lane}, Concurrency: int(h.most), Prefetch: -1})
 	worker.Handle(w, kind, func(ctx context.Context, _ *worker.Task, _ string) (struct{}, error) {
 		if h.held.Add(1) == h.most {

@@ -2,8 +2,11 @@ package bench
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
+	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/clock"
 	"github.com/flowfabric/flowfabric/internal/loop"
 	"github.com/flowfabric/flowfabric/worker"
 )
@@ -15,9 +18,33 @@ func (r *run) idle(ctx context.Context, b *bed) error {
 	r.res.Workers = r.opts.Workers
 	workers := make([]*worker.Worker, r.opts.Workers)
 	for i := range workers {
-		workers[i] = r.newWorker(b.eng, 1, func() {}, func() {})
+		svc, stop, err := b.another()
+		if err != nil {
+			return err
+		}
+		defer stop()
+		if b.remote() {
+			svc = &outOfStep{svc, rand.N(outOfStepBy)}
+		}
+		workers[i] = r.newWorker(svc, 1, func() {}, func() {})
 	}
 	return besideAll(ctx, workers, func(ctx context.Context) error { return r.countStatements(ctx, b) })
+}
+
+// outOfStepBy is less than the pause between signs of life, so that none is late.
+const outOfStepBy = 15 * time.Second
+
+// outOfStep is a service of a worker as a process of its own would have it: workers of one process give their signs of life at
+// one moment, processes do not.
+type outOfStep struct {
+	flowfabric.Service
+	by time.Duration
+}
+
+// HeartbeatWorker implements [flowfabric.Registry].
+func (o *outOfStep) HeartbeatWorker(ctx context.Context, cmd flowfabric.HeartbeatWorker) (flowfabric.HeartbeatResult, error) {
+	loop.Sleep(ctx, clock.Real(), o.by, nil)
+	return o.Service.HeartbeatWorker(ctx, cmd)
 }
 
 // countStatements lets pass what is under way, then counts for the run's duration.

@@ -15,9 +15,9 @@ func (r *run) latency(ctx context.Context, b *bed) error {
 	n := r.opts.Executions
 	r.res.Executions, r.res.Workers, r.res.PayloadBytes = n, r.opts.Workers, r.opts.PayloadBytes
 	entered, completed := make(chan time.Time, 1), make(chan struct{}, 1)
-	w := r.newWorker(b.eng, r.opts.Workers, func() { entered <- r.clock.Now() }, func() { completed <- struct{}{} })
+	w := r.newWorker(b.svc, r.opts.Workers, func() { entered <- r.clock.Now() }, func() { completed <- struct{}{} })
 	return r.beside(ctx, w, func(ctx context.Context) error {
-		cmd := flowfabric.Submit{Lane: lane, Kind: kind, Payload: payload(r.opts.PayloadBytes)}
+		cmd := flowfabric.Submit{Lane: r.lane, Kind: kind, Payload: payload(r.opts.PayloadBytes)}
 		if _, err := r.once(ctx, b, cmd, entered, completed); err != nil { // the first meets cold caches
 			return err
 		}
@@ -42,7 +42,7 @@ func (r *run) latency(ctx context.Context, b *bed) error {
 // once submits one execution, waits until it is completed and returns the time from submit to handler.
 func (r *run) once(ctx context.Context, b *bed, cmd flowfabric.Submit, entered <-chan time.Time, completed <-chan struct{}) (time.Duration, error) {
 	start := r.clock.Now()
-	if _, err := b.eng.Submit(ctx, cmd); err != nil {
+	if _, err := b.svc.Submit(ctx, cmd); err != nil {
 		return 0, err
 	}
 	var at time.Time

@@ -15,7 +15,7 @@ func (r *run) usage(ctx context.Context, b *bed) error {
 	n := r.opts.Executions
 	r.res.Executions, r.res.Callers = n, r.opts.Callers
 	const tokens = "total_tokens"
-	id, _, err := b.eng.CreateBudget(ctx, flowfabric.CreateBudget{Hard: flowfabric.Amounts{tokens: flowfabric.MaxAmount}})
+	id, _, err := b.svc.CreateBudget(ctx, flowfabric.CreateBudget{Hard: flowfabric.Amounts{tokens: flowfabric.MaxAmount}})
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (r *run) usage(ctx context.Context, b *bed) error {
 		for range r.opts.Callers {
 			callers.Go(func() {
 				for ctx.Err() == nil && take(&left, 1) > 0 {
-					if _, err := b.eng.ReportUsage(ctx, flowfabric.ReportUsage{BudgetID: id, Amounts: flowfabric.Amounts{tokens: 3}}); err != nil {
+					if _, err := b.svc.ReportUsage(ctx, flowfabric.ReportUsage{BudgetID: id, Amounts: flowfabric.Amounts{tokens: 3}}); err != nil {
 						cancel(err)
 					}
 				}
@@ -42,7 +42,7 @@ func (r *run) usage(ctx context.Context, b *bed) error {
 	if err != nil {
 		return err
 	}
-	s, err := b.eng.DescribeBudget(ctx, id)
+	s, err := b.svc.DescribeBudget(ctx, id)
 	if err == nil && s.Usage[tokens] != 3*int64(n) {
 		err = fmt.Errorf("%d reports of 3 make %d", n, s.Usage[tokens])
 	}
@@ -54,11 +54,11 @@ func (r *run) usage(ctx context.Context, b *bed) error {
 func (r *run) limits(ctx context.Context, b *bed) error {
 	n := r.opts.Executions
 	r.res.Executions, r.res.Workers, r.res.PayloadBytes = n, r.opts.Workers, r.opts.PayloadBytes
-	budget, _, err := b.eng.CreateBudget(ctx, flowfabric.CreateBudget{Hard: flowfabric.Amounts{"total_tokens": flowfabric.MaxAmount}})
+	budget, _, err := b.svc.CreateBudget(ctx, flowfabric.CreateBudget{Hard: flowfabric.Amounts{"total_tokens": flowfabric.MaxAmount}})
 	if err != nil {
 		return err
 	}
-	quota, _, err := b.eng.CreateQuota(ctx, flowfabric.CreateQuota{MaxConcurrent: flowfabric.MaxQuotaConcurrency})
+	quota, _, err := b.svc.CreateQuota(ctx, flowfabric.CreateQuota{MaxConcurrent: flowfabric.MaxQuotaConcurrency})
 	if err != nil {
 		return err
 	}

@@ -11,16 +11,14 @@ import (
 	"github.com/flowfabric/flowfabric"
 )
 
-const (
-	lane = "bench"
-	kind = "noop"
-)
+// kind is that of all executions.
+const kind = "noop"
 
 // load submits n executions in calls of r.opts.Bulk, by r.opts.Callers at once, and returns how long each call took.
 func (r *run) load(ctx context.Context, b *bed, n int) ([]time.Duration, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	cmd := flowfabric.Submit{Lane: lane, Kind: kind, Payload: payload(r.opts.PayloadBytes), Policy: r.policy}
+	cmd := flowfabric.Submit{Lane: r.lane, Kind: kind, Payload: payload(r.opts.PayloadBytes), Policy: r.policy}
 	var (
 		wg    sync.WaitGroup
 		left  atomic.Int64
@@ -63,14 +61,14 @@ func take(left *atomic.Int64, most int) int {
 // submitCall creates n executions in one call.
 func submitCall(ctx context.Context, b *bed, cmd flowfabric.Submit, n int, many bool) error {
 	if !many {
-		_, err := b.eng.Submit(ctx, cmd)
+		_, err := b.svc.Submit(ctx, cmd)
 		return err
 	}
 	cmds := make([]flowfabric.Submit, n)
 	for i := range cmds {
 		cmds[i] = cmd
 	}
-	results, err := b.eng.SubmitMany(ctx, cmds)
+	results, err := b.svc.SubmitMany(ctx, cmds)
 	for _, res := range results {
 		if res.Err != nil {
 			return res.Err

@@ -11,31 +11,34 @@ import (
 
 // reading is what time and CPU a moment finds.
 type reading struct {
-	at             time.Time
-	client, server time.Duration
-	machine        machine.Usage
+	at                 time.Time
+	client, db, server time.Duration
+	machine            machine.Usage
 }
 
 func (r *run) read(db place.Place) reading {
-	return reading{at: r.clock.Now(), client: machine.ProcessCPU(), server: db.CPU(), machine: machine.CPU()}
+	return reading{at: r.clock.Now(), client: machine.ProcessCPU(), db: db.CPU(), server: r.server.CPU(), machine: machine.CPU()}
 }
 
-// metered runs fn and adds to the result what it took: time, CPU, and CPU for each of n executions.
-func (r *run) metered(db place.Place, n int, fn func() error) error {
-	before := r.read(db)
+// metered runs fn and adds to the result what it took: time, CPU, and CPU for each of n executions, and how large the server has
+// become that runs beside.
+func (r *run) metered(p place.Place, n int, fn func() error) error {
+	before := r.read(p)
 	if err := fn(); err != nil {
 		return err
 	}
-	after := r.read(db)
-	took, client, server := after.at.Sub(before.at), after.client-before.client, after.server-before.server
+	after := r.read(p)
+	took, client, db, server := after.at.Sub(before.at), after.client-before.client, after.db-before.db, after.server-before.server
 	r.res.DurationS += took.Seconds()
 	r.res.ClientCPUS += client.Seconds()
-	r.res.DBCPUS += server.Seconds()
+	r.res.DBCPUS += db.Seconds()
+	r.res.ServerCPUS += server.Seconds()
+	r.res.ServerRSSBytes = max(r.res.ServerRSSBytes, float64(r.server.ResidentBytes()))
 	if n > 0 {
-		r.res.CPUUsPerExecution = (client + server).Seconds() * 1e6 / float64(n)
+		r.res.CPUUsPerExecution = (client + db + server).Seconds() * 1e6 / float64(n)
 	}
 	if after.machine.Known {
-		r.foreign += after.machine.Busy - before.machine.Busy - client - server
+		r.foreign += after.machine.Busy - before.machine.Busy - client - db - server
 		r.stolen += after.machine.Steal - before.machine.Steal
 	}
 	return nil

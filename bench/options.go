@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/bench/internal/place"
+	"github.com/flowfabric/flowfabric/internal/backend"
 )
 
 // ErrOptions is wrapped by the errors of options that are out of bounds.
@@ -67,11 +70,44 @@ const (
 	Tails Scenario = "tails"
 	// Events drains executions as Throughput does, then reads the events of their completions.
 	Events Scenario = "events"
+	// Remote is Throughput embedded and through a server, in turns, on one database; the ratio of the two. It needs
+	// Options.Program.
+	Remote Scenario = "remote"
 )
 
 // Scenarios lists all scenarios.
 func Scenarios() []Scenario {
-	return []Scenario{Submit, Throughput, Latency, Backlog, Idle, Heartbeat, Steady, Cold, Lifecycle, Routes, Chain, Fanout, Quorum, Cancel, Wide, Signal, Steps, Usage, Limits, Stream, Tails, Events}
+	return []Scenario{Submit, Throughput, Latency, Backlog, Idle, Heartbeat, Steady, Cold, Lifecycle, Routes, Chain, Fanout, Quorum, Cancel, Wide, Signal, Steps, Usage, Limits, Stream, Tails, Events, Remote}
+}
+
+// Server is the kind of store of a run on a server that runs already.
+const Server backend.Kind = "http"
+
+// kindOf is [backend.KindOf] that knows servers, too.
+func kindOf(rawURL string) (backend.Kind, error) {
+	if place.IsServer(rawURL) {
+		return Server, nil
+	}
+	return backend.KindOf(rawURL)
+}
+
+// Measures reports whether a scenario can be measured where the options say.
+func (o Options) Measures(s Scenario) bool {
+	o.Scenario = s
+	return o.through() == ""
+}
+
+// through says why a scenario cannot be measured through a server; "": it can.
+func (o Options) through() string {
+	switch own := place.IsServer(o.Store); {
+	case o.Scenario == Remote && (own || o.Program == "" || strings.HasPrefix(o.Store, "memory:")):
+		return "it compares an engine here with a server of the same database: name a store on a disk, and the Program to serve it"
+	case o.Scenario == Cold && (own || o.Program != ""):
+		return "a server opens its store itself"
+	case o.Scenario == Events && own:
+		return "a server that runs may have events of others"
+	}
+	return ""
 }
 
 // SmallBacklog is how many executions wait in the first half of [Backlog].
@@ -79,10 +115,16 @@ const SmallBacklog = 10_000
 
 // Options say what to measure. A zero field means the scenario's default.
 type Options struct {
-	// Store is a URL of package internal/backend. On PostgreSQL the run makes a database of its own, ff_bench_…, on that
+	// Store is a URL of package internal/backend, or of a server that runs, as http://127.0.0.1:9090, which is then measured
+	// through a client, on a lane of the run's own; what it leaves there stays. On PostgreSQL the run makes a database of its own, ff_bench_…, on that
 	// server; for SQLite it makes the file, which must not exist, or one in the temporary folder if the path is empty.
 	Store    string
 	Scenario Scenario
+	// Program, if not empty, is the path of flowfabric: it serves the store in a process of its own, and the scenario is
+	// measured through a client.
+	Program string
+	// Token is presented to a server that runs.
+	Token string
 	// Executions is how many are measured, of Stream how many frames: 1 to 10,000,000.
 	Executions int
 	// Workers is the number of slots of the worker, of workers for Idle and Routes, of leases for Heartbeat: 1 to 10,000.
@@ -144,6 +186,8 @@ func defaults(s Scenario) Options {
 		d.Callers, d.Bulk, d.PayloadBytes = 1000, 1, 200
 	case Events:
 		d.Executions, d.Workers = 100_000, 2000
+	case Remote:
+		d.Executions, d.Workers = 80_000, 2000
 	default:
 	}
 	return d
@@ -186,6 +230,9 @@ func (o Options) validate() error {
 	}
 	if o.Scenario == Stream && o.Executions < o.Callers*o.Bulk {
 		return fmt.Errorf("%w: Executions is %d; Stream needs Callers × Bulk of them, %d, at least", ErrOptions, o.Executions, o.Callers*o.Bulk)
+	}
+	if why := o.through(); why != "" {
+		return fmt.Errorf("%w: %s cannot be measured so: %s", ErrOptions, o.Scenario, why)
 	}
 	if o.Duration < 10*time.Millisecond || o.Duration > 24*time.Hour {
 		return fmt.Errorf("%w: Duration is %s; it must be from 10ms to 24h", ErrOptions, o.Duration)

@@ -9,7 +9,8 @@ import (
 // Result is what a run measured; its JSON form is one object. A figure that is absent was not measured by the scenario.
 type Result struct {
 	Scenario      Scenario          `json:"scenario"`
-	Store         string            `json:"store"` // sqlite, memory or postgres
+	Store         string            `json:"store"`            // sqlite, memory, postgres, or http: a server that ran already
+	Served        bool              `json:"served,omitempty"` // the store was served by a process of its own, and measured through a client
 	Version       string            `json:"version,omitempty"`
 	ServerVersion string            `json:"server_version,omitempty"`
 	Settings      map[string]string `json:"settings,omitempty"`
@@ -91,8 +92,15 @@ type Result struct {
 	// run.
 	TrimmedPerS float64 `json:"trimmed_per_s,omitempty"`
 
-	DBCPUS            float64 `json:"db_cpu_s"`
-	ClientCPUS        float64 `json:"client_cpu_s"`
+	// Remote: EmbeddedPerS is the rate without a server, RemoteRatio the one through the server, EndToEndPerS, to it.
+	EmbeddedPerS float64 `json:"embedded_per_s,omitempty"`
+	RemoteRatio  float64 `json:"remote_ratio,omitempty"`
+
+	DBCPUS     float64 `json:"db_cpu_s"`
+	ClientCPUS float64 `json:"client_cpu_s"`
+	// Of the process that served the store: its CPU, and its resident memory in the end, in bytes.
+	ServerCPUS        float64 `json:"server_cpu_s,omitempty"`
+	ServerRSSBytes    float64 `json:"server_rss_bytes,omitempty"`
 	CPUUsPerExecution float64 `json:"cpu_us_per_execution,omitempty"`
 	DurationS         float64 `json:"duration_s"`
 	// ForeignCPUShare is what programs that have no part in the run used of the machine's CPU, 0 to 1. Linux alone tells.
@@ -110,7 +118,7 @@ func (r *Result) figures() []*float64 {
 		&r.P50MS, &r.P95MS, &r.P99MS, &r.SmallBacklogPerS, &r.LargeBacklogPerS, &r.BacklogRatio, &r.BacklogCPURatio,
 		&r.FlowsPerS, &r.StepsPerS, &r.ReportsPerS, &r.LimitsRatio, &r.FramesPerS, &r.EventsPerS, &r.StatementsPerS, &r.RenewalsPerS, &r.OtherP50MS, &r.OtherP99MS, &r.OtherStatementsPerS, &r.CapacityPerS, &r.OfferedPerS,
 		&r.RSSBytes, &r.RSSGrowth, &r.HeapBytes, &r.HeapGrowth, &r.TableBytes, &r.TableGrowth, &r.TrimmedPerS,
-		&r.DBCPUS, &r.ClientCPUS, &r.CPUUsPerExecution, &r.DurationS, &r.ForeignCPUShare, &r.StealShare,
+		&r.EmbeddedPerS, &r.RemoteRatio, &r.DBCPUS, &r.ClientCPUS, &r.ServerCPUS, &r.ServerRSSBytes, &r.CPUUsPerExecution, &r.DurationS, &r.ForeignCPUShare, &r.StealShare,
 	}
 }
 

@@ -46,7 +46,7 @@ type order struct{ N, Skill int }
 
 func (r *run) routes(ctx context.Context, b *bed) error {
 	r.res.Executions, r.res.Workers = r.opts.Executions, r.opts.Workers
-	if err := rareBacklog(ctx, b); err != nil {
+	if err := r.rareBacklog(ctx, b); err != nil {
 		return err
 	}
 	for _, mode := range []struct {
@@ -74,12 +74,12 @@ func (r *run) routes(ctx context.Context, b *bed) error {
 }
 
 // rareBacklog leaves executions that nobody can do, each of a route of its own.
-func rareBacklog(ctx context.Context, b *bed) error {
+func (r *run) rareBacklog(ctx context.Context, b *bed) error {
 	cmds := make([]flowfabric.Submit, rareRoutes)
 	for i := range cmds {
-		cmds[i] = flowfabric.Submit{Lane: lane, Kind: kind, Priority: flowfabric.MaxPriority, Policy: needs(fmt.Sprintf("rare-%d", i))}
+		cmds[i] = flowfabric.Submit{Lane: r.lane, Kind: kind, Priority: flowfabric.MaxPriority, Policy: needs(fmt.Sprintf("rare-%d", i))}
 	}
-	_, err := b.eng.SubmitMany(ctx, cmds)
+	_, err := b.svc.SubmitMany(ctx, cmds)
 	return err
 }
 
@@ -139,7 +139,7 @@ func (m *routing) workers() []*worker.Worker {
 				can = append(can, skill(s))
 			}
 		}
-		w := worker.New(observed{m.b.eng, m.completed}, worker.Config{Lanes: []flowfabric.LaneID{lane}, Capabilities: can})
+		w := worker.New(observed{m.b.svc, m.completed}, worker.Config{Lanes: []flowfabric.LaneID{m.r.lane}, Capabilities: can})
 		worker.Handle(w, kind, func(_ context.Context, _ *worker.Task, o order) (struct{}, error) {
 			m.times[o.N] = m.r.clock.Now().Sub(m.begun[o.N])
 			if m.offers(i, o.Skill) {
@@ -161,7 +161,7 @@ func (m *routing) completed() {
 // submit creates the executions from one to another, at once.
 func (m *routing) submit(ctx context.Context, from, to int) error {
 	for list := range slices.Chunk(m.cmds(from, to), m.r.opts.Bulk) {
-		if _, err := m.b.eng.SubmitMany(ctx, list); err != nil {
+		if _, err := m.b.svc.SubmitMany(ctx, list); err != nil {
 			return err
 		}
 	}
@@ -174,7 +174,7 @@ func (m *routing) cmds(from, to int) []flowfabric.Submit {
 		s := n % routeSkills
 		m.begun[n] = m.r.clock.Now()
 		list = append(list, flowfabric.Submit{
-			Lane: lane, Kind: kind, Payload: fmt.Appendf(nil, `{"N":%d,"Skill":%d}`, n, s), Policy: needs(skill(s)),
+			Lane: m.r.lane, Kind: kind, Payload: fmt.Appendf(nil, `{"N":%d,"Skill":%d}`, n, s), Policy: needs(skill(s)),
 		})
 	}
 	return list
@@ -190,7 +190,7 @@ func (m *routing) pace(ctx context.Context) error {
 		if ahead := time.Duration(n)*(time.Second/routeRate) - m.r.clock.Now().Sub(start); ahead > 0 && !loop.Sleep(ctx, m.r.clock, ahead, nil) {
 			return context.Cause(ctx)
 		}
-		if _, err := m.b.eng.Submit(ctx, m.cmds(n, n+1)[0]); err != nil {
+		if _, err := m.b.svc.Submit(ctx, m.cmds(n, n+1)[0]); err != nil {
 			return err
 		}
 	}

@@ -2,19 +2,21 @@ package bench
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"math"
 	"runtime"
 	"runtime/metrics"
+	"strings"
 	"time"
 
 	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/bench/internal/machine"
 	"github.com/flowfabric/flowfabric/bench/internal/place"
 	"github.com/flowfabric/flowfabric/engine"
 	"github.com/flowfabric/flowfabric/internal/backend"
 	"github.com/flowfabric/flowfabric/internal/clock"
-	"github.com/flowfabric/flowfabric/store"
 )
 
 // ErrNotDurable is returned for a server that acknowledges commits before they are durable, unless
@@ -28,13 +30,16 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if err := o.validate(); err != nil {
 		return Result{}, err
 	}
-	kind, err := backend.KindOf(o.Store)
+	kind, err := kindOf(o.Store)
 	if err != nil {
 		return Result{}, err
 	}
 	results := make([]Result, o.Repeat)
 	for i := range results {
-		r := &run{opts: o, kind: kind, clock: clock.Real()}
+		r := &run{opts: o, kind: kind, lane: "bench", clock: clock.Real()}
+		if kind == Server {
+			r.lane += flowfabric.LaneID("-" + strings.ToLower(rand.Text()[:8])) // nothing of an earlier run waits there
+		}
 		r.opts.Keep = o.Keep && i == o.Repeat-1
 		r.res = Result{Scenario: o.Scenario, Store: string(kind), GOMAXPROCS: runtime.GOMAXPROCS(0), GOGC: gogc()}
 		if err := r.measure(ctx); err != nil {
@@ -59,8 +64,11 @@ func gogc() int {
 type run struct {
 	opts  Options
 	kind  backend.Kind
+	lane  flowfabric.LaneID
 	clock clock.Clock
 	res   Result
+	// server is the process that serves the store; the zero value if none does.
+	server machine.Process
 	// policy is what executions are submitted with.
 	policy *flowfabric.Policy
 	// foreign is the CPU time other programs used while the meter ran, stolen what the machine's host kept back.
@@ -132,6 +140,8 @@ func (r *run) scenario(ctx context.Context) error {
 				return r.tails(ctx, b)
 			case Events:
 				return r.events(ctx, b)
+			case Remote:
+				return r.remote(ctx, b)
 			default:
 				return r.lifecycle(ctx, b)
 			}
@@ -148,7 +158,7 @@ func (r *run) describe(ctx context.Context) error {
 			return fmt.Errorf("read the settings: %w", err)
 		}
 		r.res.ServerVersion, r.res.Settings, r.res.Durable, r.res.Notes = d.ServerVersion, d.Settings, d.Durable, d.Notes
-		if !d.Durable && r.kind != backend.Memory && !r.opts.AllowUnsafe {
+		if !d.Durable && r.kind != backend.Memory && r.kind != Server && !r.opts.AllowUnsafe {
 			return fmt.Errorf("%w: %v", ErrNotDurable, d.Settings)
 		}
 		probe, err := p.Probe(ctx, r.clock)
@@ -183,16 +193,31 @@ func (r *run) withPlace(ctx context.Context, keep bool, fn func(place.Place) err
 	return err
 }
 
-// bed is an engine over a store on a database.
+// bed is what a run measures: an engine over a store on a database, or a client of a server that has one.
 type bed struct {
 	db    place.Place
-	st    store.Store
-	trims *trimCounter
-	eng   *engine.Engine
+	trims *trimCounter // nil: the engine is a server's
+	svc   flowfabric.Service
+	// another returns a service as another process would have it, and what closes it. An engine is the same one again.
+	another func() (flowfabric.Service, func(), error)
 }
 
-// withBed runs fn with an open engine on p.
-func (r *run) withBed(ctx context.Context, p place.Place, fn func(*bed) error) (err error) {
+// remote reports whether the engine is a server's.
+func (b *bed) remote() bool { return b.trims == nil }
+
+// withBed runs fn with what the options say to measure, on p.
+func (r *run) withBed(ctx context.Context, p place.Place, fn func(*bed) error) error {
+	switch {
+	case r.kind == Server:
+		return r.withClient(p, p.URL(), fn)
+	case r.opts.Program != "":
+		return r.withServer(ctx, p, fn)
+	}
+	return r.withEngine(ctx, p, fn)
+}
+
+// withEngine runs fn with an open engine on p.
+func (r *run) withEngine(ctx context.Context, p place.Place, fn func(*bed) error) (err error) {
 	st, closeStore, err := backend.Open(ctx, p.URL())
 	if err != nil {
 		return err
@@ -204,7 +229,7 @@ func (r *run) withBed(ctx context.Context, p place.Place, fn func(*bed) error) (
 		return err
 	}
 	defer func() { err = errors.Join(err, eng.Close(context.WithoutCancel(ctx))) }()
-	return fn(&bed{db: p, st: st, trims: trims, eng: eng})
+	return fn(&bed{db: p, trims: trims, svc: eng, another: func() (flowfabric.Service, func(), error) { return eng, func() {}, nil }})
 }
 
 // engineConfig is the default, except that [Steady] keeps what is finished for a short time.

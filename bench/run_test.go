@@ -26,6 +26,10 @@ func TestRun_RefusesOptionsOutOfBounds(t *testing.T) {
 		"short":            {Store: "memory:", Scenario: bench.Idle, Duration: 10*time.Millisecond - 1},
 		"long":             {Store: "memory:", Scenario: bench.Idle, Duration: 24*time.Hour + 1},
 		"repeat":           {Store: "memory:", Scenario: bench.Submit, Repeat: 101},
+		"cold, served":     {Store: "memory:", Scenario: bench.Cold, Program: "flowfabric"},
+		"events of others": {Store: "http://127.0.0.1:1", Scenario: bench.Events},
+		"no server":        {Store: "sqlite:", Scenario: bench.Remote},
+		"two engines":      {Store: "memory:", Scenario: bench.Remote, Program: "flowfabric"},
 	} {
 		if _, err := bench.Run(t.Context(), o); !errors.Is(err, bench.ErrOptions) {
 			t.Errorf("%s: Run = %v; want %v", name, err, bench.ErrOptions)
@@ -42,6 +46,9 @@ func TestRun_RefusesWhatIsNoStore(t *testing.T) {
 
 func TestRun_ReportsWhatItMeasured(t *testing.T) {
 	for _, scenario := range bench.Scenarios() {
+		if !(bench.Options{Store: "memory:"}).Measures(scenario) {
+			continue
+		}
 		t.Run(string(scenario), func(t *testing.T) {
 			o := small[scenario]
 			o.Store, o.Scenario = "memory:", scenario

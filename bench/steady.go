@@ -63,8 +63,8 @@ func (s *steadyRun) recorded(at time.Duration) bool {
 func (s *steadyRun) now() time.Duration { return s.r.clock.Now().Sub(s.start) }
 
 func (s *steadyRun) worker() *worker.Worker {
-	w := worker.New(observed{s.b.eng, s.done}, worker.Config{
-		Lanes: []flowfabric.LaneID{lane}, Concurrency: s.r.opts.Workers,
+	w := worker.New(observed{s.b.svc, s.done}, worker.Config{
+		Lanes: []flowfabric.LaneID{s.r.lane}, Concurrency: s.r.opts.Workers,
 	})
 	worker.Handle(w, kind, func(_ context.Context, _ *worker.Task, submitted int64) (struct{}, error) {
 		if s.recorded(time.Duration(submitted)) {
@@ -84,7 +84,7 @@ func (s *steadyRun) done() {
 }
 
 func (s *steadyRun) submit(ctx context.Context, at time.Duration) error {
-	_, err := s.b.eng.Submit(ctx, flowfabric.Submit{Lane: lane, Kind: kind, Payload: fmt.Append(nil, int64(at))})
+	_, err := s.b.svc.Submit(ctx, flowfabric.Submit{Lane: s.r.lane, Kind: kind, Payload: fmt.Append(nil, int64(at))})
 	return err
 }
 

@@ -39,7 +39,7 @@ func (r *run) stream(ctx context.Context, b *bed) error {
 			return nil
 		}, func(ctx context.Context) error {
 			var err error
-			times, err = r.follow(ctx, b.eng, writers[0], n)
+			times, err = r.follow(ctx, b.svc, writers[0], n)
 			return err
 		})
 	})
@@ -51,7 +51,7 @@ func (r *run) stream(ctx context.Context, b *bed) error {
 	call.percentiles(calls)
 	r.res.note(fmt.Sprintf("the calls that appended what was followed took p50 %.1f, p99 %.1f ms", call.P50MS, call.P99MS))
 	return each(ctx, writers, func(ctx context.Context, w flowfabric.Claimed) error {
-		kept, err := readBack(ctx, b.eng, w)
+		kept, err := readBack(ctx, b.svc, w)
 		if err == nil && kept != min(n, keptFrames) {
 			err = fmt.Errorf("%d frames were appended to %s, %d are read back", n, w.ExecutionID, kept)
 		}
@@ -79,15 +79,15 @@ func readBack(ctx context.Context, svc flowfabric.Streams, w flowfabric.Claimed)
 func (r *run) hold(ctx context.Context, b *bed, n int) ([]flowfabric.Claimed, error) {
 	cmds := make([]flowfabric.Submit, n)
 	for i := range cmds {
-		cmds[i] = flowfabric.Submit{Lane: lane, Kind: kind, Policy: &flowfabric.Policy{Stream: &flowfabric.StreamPolicy{MaxFrames: keptFrames}}}
+		cmds[i] = flowfabric.Submit{Lane: r.lane, Kind: kind, Policy: &flowfabric.Policy{Stream: &flowfabric.StreamPolicy{MaxFrames: keptFrames}}}
 	}
-	if _, err := b.eng.SubmitMany(ctx, cmds); err != nil {
+	if _, err := b.svc.SubmitMany(ctx, cmds); err != nil {
 		return nil, err
 	}
 	var held []flowfabric.Claimed
 	for len(held) < n {
-		got, err := b.eng.Claim(ctx, flowfabric.Claim{
-			Lanes: []flowfabric.LaneID{lane}, WorkerID: "bench", WorkerInstanceID: "bench", Max: min(n-len(held), flowfabric.MaxClaim),
+		got, err := b.svc.Claim(ctx, flowfabric.Claim{
+			Lanes: []flowfabric.LaneID{r.lane}, WorkerID: "bench", WorkerInstanceID: "bench", Max: min(n-len(held), flowfabric.MaxClaim),
 			Wait: time.Minute, LeaseTTL: flowfabric.MaxLeaseTTL,
 		})
 		if err != nil {
@@ -110,7 +110,7 @@ func (r *run) append(ctx context.Context, b *bed, w flowfabric.Claimed, n, bulk 
 			frames[i] = flowfabric.Frame{Payload: make([]byte, max(8, r.opts.PayloadBytes)), Encoding: flowfabric.FrameBinary}
 			binary.BigEndian.PutUint64(frames[i].Payload, uint64(now.UnixNano()))
 		}
-		if _, err := b.eng.AppendFrames(ctx, flowfabric.AppendFrames{ExecutionID: w.ExecutionID, Fence: w.Fence, Frames: frames}); err != nil {
+		if _, err := b.svc.AppendFrames(ctx, flowfabric.AppendFrames{ExecutionID: w.ExecutionID, Fence: w.Fence, Frames: frames}); err != nil {
 			return nil, err
 		}
 		times = append(times, r.clock.Now().Sub(now))

@@ -2,13 +2,11 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/flowfabric/flowfabric"
-	"github.com/flowfabric/flowfabric/engine"
 	"github.com/flowfabric/flowfabric/internal/backend"
 )
 
@@ -26,11 +24,11 @@ type tailing struct {
 // database. Each viewer must see every frame once, in order. The statements are what the viewers cost the database.
 func (r *run) tails(ctx context.Context, b *bed) error {
 	r.res.Callers, r.res.PayloadBytes = r.opts.Callers, r.opts.PayloadBytes
-	alone, err := r.tailed(ctx, b, b.eng, 0)
+	alone, err := r.tailed(ctx, b, b.svc, 0)
 	if err != nil {
 		return err
 	}
-	here, err := r.tailed(ctx, b, b.eng, r.opts.Callers)
+	here, err := r.tailed(ctx, b, b.svc, r.opts.Callers)
 	if err != nil {
 		return err
 	}
@@ -41,11 +39,11 @@ func (r *run) tails(ctx context.Context, b *bed) error {
 	} else {
 		r.res.note("statements are not counted on " + string(r.kind))
 	}
-	if r.kind == backend.Memory {
+	if r.kind == backend.Memory || b.remote() {
 		return nil
 	}
-	return r.withOther(ctx, b, func(other *engine.Engine) error {
-		there, err := r.tailed(ctx, b, other, r.opts.Callers)
+	return r.withEngine(ctx, b.db, func(other *bed) error { // as another process would have it
+		there, err := r.tailed(ctx, b, other.svc, r.opts.Callers)
 		if err != nil {
 			return fmt.Errorf("on another engine: %w", err)
 		}
@@ -57,21 +55,6 @@ func (r *run) tails(ctx context.Context, b *bed) error {
 		}
 		return nil
 	})
-}
-
-// withOther runs fn with an engine as another process would have it, on the database of b.
-func (r *run) withOther(ctx context.Context, b *bed, fn func(*engine.Engine) error) (err error) {
-	st, closeStore, err := backend.Open(ctx, b.db.URL())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeStore()) }()
-	eng, err := engine.Open(ctx, st, r.engineConfig())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, eng.Close(context.WithoutCancel(ctx))) }()
-	return fn(eng)
 }
 
 // tailed has one writer append for Duration, and viewers of svc who follow.

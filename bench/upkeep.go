@@ -75,7 +75,7 @@ func (u *upkeep) sample(ctx context.Context) error {
 		return nil
 	}
 	if u.began == 0 {
-		u.began, u.removed = u.now(), u.b.trims.removed.Load()
+		u.began, u.removed = u.now(), u.trimmed()
 	}
 	return u.growth.sample(ctx, u.b.db, u.r.clock.Now())
 }
@@ -85,6 +85,14 @@ func (u *upkeep) tell() {
 	res := &u.r.res
 	u.growth.tell(res)
 	if u.began > 0 {
-		res.TrimmedPerS = perSecond(int(u.b.trims.removed.Load()-u.removed), u.now()-u.began)
+		res.TrimmedPerS = perSecond(int(u.trimmed()-u.removed), u.now()-u.began)
 	}
+}
+
+// trimmed is what the engine has removed so far, if it is one of this process.
+func (u *upkeep) trimmed() int64 {
+	if u.b.remote() {
+		return 0
+	}
+	return u.b.trims.removed.Load()
 }

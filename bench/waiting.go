@@ -31,34 +31,34 @@ func (r *run) signal(ctx context.Context, b *bed) error {
 }
 
 func (r *run) signalOnce(ctx context.Context, b *bed) (time.Duration, error) {
-	if _, err := b.eng.Submit(ctx, flowfabric.Submit{Lane: lane, Kind: kind}); err != nil {
+	if _, err := b.svc.Submit(ctx, flowfabric.Submit{Lane: r.lane, Kind: kind}); err != nil {
 		return 0, err
 	}
-	c, err := claimOne(ctx, b)
+	c, err := r.claimOne(ctx, b)
 	if err != nil {
 		return 0, err
 	}
 	start := r.clock.Now()
-	s, err := b.eng.Suspend(ctx, flowfabric.Suspend{ExecutionID: c.ExecutionID, Fence: c.Fence, Condition: flowfabric.OnSignal("go")})
+	s, err := b.svc.Suspend(ctx, flowfabric.Suspend{ExecutionID: c.ExecutionID, Fence: c.Fence, Condition: flowfabric.OnSignal("go")})
 	if err != nil {
 		return 0, err
 	}
 	point := s.Waitpoints[0]
-	if _, err := b.eng.DeliverSignal(ctx, flowfabric.Signal{
+	if _, err := b.svc.DeliverSignal(ctx, flowfabric.Signal{
 		ExecutionID: c.ExecutionID, WaitpointID: point.WaitpointID, Token: point.Token, Name: "go", Payload: payload(r.opts.PayloadBytes),
 	}); err != nil {
 		return 0, err
 	}
-	if c, err = claimOne(ctx, b); err != nil {
+	if c, err = r.claimOne(ctx, b); err != nil {
 		return 0, err
 	}
 	took := r.clock.Now().Sub(start)
-	return took, b.eng.Complete(ctx, flowfabric.Complete{ExecutionID: c.ExecutionID, Fence: c.Fence})
+	return took, b.svc.Complete(ctx, flowfabric.Complete{ExecutionID: c.ExecutionID, Fence: c.Fence})
 }
 
-func claimOne(ctx context.Context, b *bed) (flowfabric.Claimed, error) {
-	got, err := b.eng.Claim(ctx, flowfabric.Claim{
-		Lanes: []flowfabric.LaneID{lane}, WorkerID: "bench", WorkerInstanceID: "bench", Wait: time.Minute, LeaseTTL: time.Minute,
+func (r *run) claimOne(ctx context.Context, b *bed) (flowfabric.Claimed, error) {
+	got, err := b.svc.Claim(ctx, flowfabric.Claim{
+		Lanes: []flowfabric.LaneID{r.lane}, WorkerID: "bench", WorkerInstanceID: "bench", Wait: time.Minute, LeaseTTL: time.Minute,
 	})
 	if err == nil && len(got) == 0 {
 		err = fmt.Errorf("nothing could be claimed within a minute")
@@ -75,7 +75,7 @@ func (r *run) steps(ctx context.Context, b *bed) error {
 	r.res.Executions, r.res.Workers, r.res.Steps, r.res.PayloadBytes = n, r.opts.Workers, each, r.opts.PayloadBytes
 	result := payload(r.opts.PayloadBytes)
 	ended := make(chan time.Duration, n)
-	w := worker.New(b.eng, worker.Config{Lanes: []flowfabric.LaneID{lane}, Concurrency: r.opts.Workers})
+	w := worker.New(b.svc, worker.Config{Lanes: []flowfabric.LaneID{r.lane}, Concurrency: r.opts.Workers})
 	worker.Handle(w, kind, func(ctx context.Context, _ *worker.Task, _ []byte) (struct{}, error) {
 		start := r.clock.Now()
 		for i := range each {
@@ -92,9 +92,9 @@ func (r *run) steps(ctx context.Context, b *bed) error {
 			start := r.clock.Now()
 			cmds := make([]flowfabric.Submit, n)
 			for i := range cmds {
-				cmds[i] = flowfabric.Submit{Lane: lane, Kind: kind}
+				cmds[i] = flowfabric.Submit{Lane: r.lane, Kind: kind}
 			}
-			if _, err := b.eng.SubmitMany(ctx, cmds); err != nil {
+			if _, err := b.svc.SubmitMany(ctx, cmds); err != nil {
 				return err
 			}
 			for i := range times {

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"runtime"
 	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -72,8 +73,10 @@ func (b *batcher[In, Out]) ended(ctx context.Context) error {
 	return &flowfabric.Error{Code: flowfabric.CodeTimeout, Op: b.op.Name, Detail: "the call ended before the server answered", Err: context.Cause(ctx)}
 }
 
-// fly sends what waits until nothing does.
+// fly sends what waits until nothing does. It lets others run first: where many commands come at once, they travel together
+// rather than the first alone.
 func (b *batcher[In, Out]) fly() {
+	runtime.Gosched()
 	for items := b.take(); len(items) > 0; items = b.take() {
 		b.deliver(items)
 		for _, it := range items {

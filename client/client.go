@@ -14,9 +14,14 @@ import (
 	"github.com/flowfabric/flowfabric/internal/wire"
 )
 
+// idleTimeout is how long a connection is kept that nobody uses. A worker that waits for work has one for its claim; a second, for
+// its sign of life every 20 s, is not worth what it would cost the server.
+const idleTimeout = 2 * time.Second
+
 // Config configures a [Client]. Zero fields mean the defaults.
 type Config struct {
-	// HTTP makes the requests. Its own timeout should be 0. Default: one with up to 256 idle connections.
+	// HTTP makes the requests. Its own timeout should be 0. Default: one with up to 256 idle connections,
+	// which it closes after 2 s.
 	HTTP *http.Client
 	// Token is sent as bearer token; empty for none.
 	Token string
@@ -78,7 +83,7 @@ func New(base string, cfg Config) (*Client, error) {
 	cfg.Timeout, cfg.Tries = cmp.Or(cfg.Timeout, 30*time.Second), cmp.Or(cfg.Tries, 4)
 	if cfg.HTTP == nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
-		transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 256, 256
+		transport.MaxIdleConns, transport.MaxIdleConnsPerHost, transport.IdleConnTimeout = 256, 256, idleTimeout
 		cfg.HTTP = &http.Client{Transport: transport}
 	}
 	c := &Client{base: strings.TrimSuffix(base, "/"), cfg: cfg, clock: clock.Real()}

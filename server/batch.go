@@ -11,9 +11,6 @@ import (
 	"github.com/flowfabric/flowfabric/internal/wire"
 )
 
-// batchWide is how many commands of one batch are under way at once. All of them may share a commit.
-const batchWide = 256
-
 // routeBatches serves many commands of workers at once, below [wire.BatchPath].
 func (s *Server) routeBatches() {
 	for _, op := range wire.Ops {
@@ -40,39 +37,40 @@ func (s *Server) batch(w http.ResponseWriter, r *http.Request, op *wire.Op) {
 	write(w, http.StatusOK, wire.BatchResults[any]{Results: s.each(r.Context(), op, items.Items)})
 }
 
-// each makes the calls of a batch, each on its own, and answers in their order.
+// each makes the calls of a batch, each on its own, and answers in their order. All are read first, then begun together, so that
+// they may share commits.
 func (s *Server) each(ctx context.Context, op *wire.Op, items []jsontext.Value) []wire.BatchResult[any] {
-	results := make([]wire.BatchResult[any], len(items))
-	one := func(i int) {
+	results, commands := make([]wire.BatchResult[any], len(items)), make([]any, len(items))
+	for i, text := range items {
 		in := op.New()
-		err := decodeItem(items[i], in)
-		if err == nil {
-			results[i].Value, err = s.invoke(ctx, op, in)
+		if err := decodeItem(text, in); err != nil {
+			results[i] = failedItem(err)
+			continue
 		}
-		if err != nil {
-			body := wire.BodyOf(err)
-			results[i] = wire.BatchResult[any]{Error: &body}
-		}
+		commands[i] = in
 	}
-	if len(items) == 1 {
-		one(0)
-		return results
-	}
-	next := make(chan int)
 	var group sync.WaitGroup
-	for range min(len(items), batchWide) {
-		group.Go(func() {
-			for i := range next {
-				one(i)
-			}
-		})
+	for i, in := range commands {
+		if in != nil {
+			group.Go(func() { results[i] = s.item(ctx, op, in) })
+		}
 	}
-	for i := range items {
-		next <- i
-	}
-	close(next)
 	group.Wait()
 	return results
+}
+
+// item makes one call of a batch.
+func (s *Server) item(ctx context.Context, op *wire.Op, in any) wire.BatchResult[any] {
+	out, err := s.invoke(ctx, op, in)
+	if err != nil {
+		return failedItem(err)
+	}
+	return wire.BatchResult[any]{Value: out}
+}
+
+func failedItem(err error) wire.BatchResult[any] {
+	body := wire.BodyOf(err)
+	return wire.BatchResult[any]{Error: &body}
 }
 
 // decodeItem reads a command of a batch. What cannot be read is that command's own error.

@@ -30,6 +30,9 @@ func (s *Server) routeCalls() {
 					writeBad(w, r, err)
 					return
 				}
+				if op == wire.Heartbeat.Op {
+					s.inStep(r)
+				}
 				s.reply(w, r, op, in)
 			},
 		})
@@ -40,10 +43,18 @@ func (s *Server) routeCalls() {
 func (s *Server) reply(w http.ResponseWriter, r *http.Request, op *wire.Op, in any) {
 	out, err := s.invoke(r.Context(), op, in)
 	if err != nil {
-		writeError(w, r, err)
+		writeError(w, r, s.ended(op, err))
 		return
 	}
 	write(w, http.StatusOK, out)
+}
+
+// ended tells who waited and was cut short because the server stops to ask again: another server, or this one when it is back.
+func (s *Server) ended(op *wire.Op, err error) error {
+	if op.Class == wire.Waits && s.serving.Err() != nil && errors.Is(err, flowfabric.ErrTimeout) {
+		return &flowfabric.Error{Code: flowfabric.CodeUnavailable, Op: op.Name, Detail: "the server stops", Err: err}
+	}
+	return err
 }
 
 // read reads the command of a request.

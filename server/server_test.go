@@ -303,7 +303,7 @@ func TestServe_AStopAnswersWaitsAtOnce(t *testing.T) {
 	}()
 	<-svc.entered
 	stop()
-	if status := <-waiting; status != http.StatusGatewayTimeout {
+	if status := <-waiting; status != http.StatusServiceUnavailable {
 		t.Errorf("the wait is answered %d", status)
 	}
 	if err := <-ended; err != nil {

@@ -21,6 +21,7 @@ import (
 type benchFlags struct {
 	scenarios []string
 	asJSON    bool
+	serve     bool
 	profile   string
 }
 
@@ -36,6 +37,10 @@ func newBench() *cobra.Command {
 On PostgreSQL a run makes a database of its own on that server, ff_bench_…, and drops it in the end, also when it is
 interrupted; databases that killed runs left there are dropped when a run begins.
 For SQLite it makes the file, which must not exist, or one in the temporary folder for sqlite:.
+
+With --serve a flowfabric serve of its own serves that database, in another process, and everything goes through an
+HTTP client; the figures then tell the CPU and memory of the server, too. With --store http://HOST:PORT a server that
+runs already is measured, on a lane of the run's own; what the run leaves there stays. FF_TOKEN is its token.
 
 Scenarios:
   submit      create executions: --callers at once, --bulk in a call
@@ -60,11 +65,14 @@ Scenarios:
   stream      --callers writers of streams, --bulk frames in a call, and one who follows
   tails       one writer of 100 frames a second for --duration, --callers who follow: what these cost the database
   events      throughput, then the completions are read back as events
+  remote      throughput embedded and through a server, in turns, and the ratio; needs --serve
 Several may be named with commas, or all.
 
 ` + exitCodes,
 		Example: `  flowfabric bench --store sqlite: --scenario throughput --executions 50000 --workers 2000
-  flowfabric bench --store postgres://postgres@localhost/postgres --scenario submit --callers 16 --json`,
+  flowfabric bench --store postgres://postgres@localhost/postgres --scenario submit --callers 16 --json
+  flowfabric bench --store postgres://postgres@localhost/postgres --serve --scenario remote,idle --workers 1000
+  flowfabric bench --store http://127.0.0.1:9090 --scenario submit --callers 64`,
 		Args: cobra.NoArgs,
 		RunE: begin(func(cmd *cobra.Command, _ []string) error {
 			return runBench(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), o, f)
@@ -72,6 +80,7 @@ Several may be named with commas, or all.
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.Store, "store", "sqlite:", "the store, or the server to measure on")
+	flags.BoolVar(&f.serve, "serve", false, "serve the store in another process, and measure through a client")
 	flags.StringSliceVar(&f.scenarios, "scenario", []string{string(bench.Throughput)}, "what to measure, or all")
 	flags.IntVar(&o.Executions, "executions", 0, "executions measured (default: by scenario)")
 	flags.IntVar(&o.Workers, "workers", 0, "slots of the worker, or idle workers (default: by scenario)")
@@ -89,8 +98,11 @@ Several may be named with commas, or all.
 }
 
 func runBench(ctx context.Context, out, stderr io.Writer, o bench.Options, f benchFlags) (err error) {
-	if _, err := backend.KindOf(o.Store); err != nil {
-		return err
+	o.Token = os.Getenv("FF_TOKEN")
+	if f.serve {
+		if o.Program, err = os.Executable(); err != nil {
+			return err
+		}
 	}
 	if f.profile != "" {
 		stop, err := startProfile(f.profile)
@@ -99,7 +111,7 @@ func runBench(ctx context.Context, out, stderr io.Writer, o bench.Options, f ben
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}
-	for _, s := range chosen(f.scenarios) {
+	for _, s := range chosen(f.scenarios, o) {
 		o.Scenario = s
 		if !f.asJSON {
 			fmt.Fprintf(stderr, "measuring %s on %s\n", s, backend.Redact(o.Store))
@@ -119,9 +131,10 @@ func runBench(ctx context.Context, out, stderr io.Writer, o bench.Options, f ben
 	return nil
 }
 
-func chosen(names []string) []bench.Scenario {
+// chosen are the scenarios named; all are those that can be measured with the options.
+func chosen(names []string, o bench.Options) []bench.Scenario {
 	if slices.Equal(names, []string{"all"}) {
-		return bench.Scenarios()
+		return slices.DeleteFunc(bench.Scenarios(), func(s bench.Scenario) bool { return !o.Measures(s) })
 	}
 	list := make([]bench.Scenario, len(names))
 	for i, name := range names {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -45,6 +47,34 @@ func TestBench_TableNamesTheFiguresOfTheScenario(t *testing.T) {
 	}
 	if strings.Contains(got.stdout, "  ratio ") {
 		t.Errorf("a figure that was not measured is in\n%s", got.stdout)
+	}
+}
+
+func TestBench_ServesTheStoreInAnotherProcess(t *testing.T) {
+	t.Setenv(asProgram, "1")
+	got := execute(t, "bench", "--store", "sqlite:", "--unsafe", "--serve", "--scenario", "remote,idle", "--executions", "400", "--workers", "20", "--duration", "50ms", "--json")
+	if got.code != 0 {
+		t.Fatalf("exit code %d: %s", got.code, got.stderr)
+	}
+	var remote, idle bench.Result
+	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
+	if len(lines) != 2 || json.Unmarshal([]byte(lines[0]), &remote) != nil || json.Unmarshal([]byte(lines[1]), &idle) != nil {
+		t.Fatalf("stdout = %s; want two results", got.stdout)
+	}
+	if remote.EmbeddedPerS <= 0 || remote.EndToEndPerS <= 0 || math.Abs(remote.RemoteRatio-remote.EndToEndPerS/remote.EmbeddedPerS) > .001 {
+		t.Errorf("result = %+v", remote)
+	}
+	if !remote.Served || !idle.Served || runtime.GOOS == "linux" && idle.ServerRSSBytes < 1e6 {
+		t.Errorf("results = %+v, %+v; want figures of the server", remote, idle)
+	}
+}
+
+func TestBench_AServerThatDoesNotStartSaysWhy(t *testing.T) {
+	t.Setenv(asProgram, "1")
+	t.Setenv("FF_SHUTDOWN_TIMEOUT_MS", "soon")
+	got := execute(t, "bench", "--store", "sqlite:", "--unsafe", "--serve", "--scenario", "submit")
+	if got.code != 1 || !strings.Contains(got.stderr, "the server did not start") || !strings.Contains(got.stderr, "FF_SHUTDOWN_TIMEOUT_MS") {
+		t.Errorf("exit code %d: %s", got.code, got.stderr)
 	}
 }
 

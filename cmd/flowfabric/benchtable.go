@@ -15,7 +15,11 @@ import (
 // printTable prints a result for people: what was measured, then the figures the scenario has.
 func printTable(out io.Writer, res bench.Result) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%s\t%s\n", res.Scenario, strings.TrimSpace(res.Store+" "+res.ServerVersion))
+	where := strings.TrimSpace(res.Store + " " + res.ServerVersion)
+	if res.Served {
+		where += ", behind a server"
+	}
+	fmt.Fprintf(w, "%s\t%s\n", res.Scenario, where)
 	for _, row := range []struct {
 		name  string
 		value int
@@ -39,6 +43,8 @@ func printTable(out io.Writer, res bench.Result) error {
 	}{
 		{"submitted /s", res.SubmitPerS, 0},
 		{"end to end /s", res.EndToEndPerS, 0},
+		{"embedded /s", res.EmbeddedPerS, 0},
+		{"ratio to embedded", res.RemoteRatio, 3},
 		{"capacity /s", res.CapacityPerS, 0},
 		{"offered /s", res.OfferedPerS, 0},
 		{"p50 ms", res.P50MS, 3},
@@ -65,6 +71,8 @@ func printTable(out io.Writer, res bench.Result) error {
 		{"CPU µs per execution", res.CPUUsPerExecution, 1},
 		{"CPU s, client", res.ClientCPUS, 2},
 		{"CPU s, database", res.DBCPUS, 2},
+		{"CPU s, server", res.ServerCPUS, 2},
+		{"resident MB, server", res.ServerRSSBytes / 1e6, 1},
 		{"CPU share of others", res.ForeignCPUShare, 2},
 		{"CPU share kept back by the host", res.StealShare, 2},
 		{"fsync µs", res.FsyncUS, 0},
@@ -80,7 +88,7 @@ func printTable(out io.Writer, res bench.Result) error {
 	for _, name := range slices.Sorted(maps.Keys(res.Settings)) {
 		fmt.Fprintf(w, "  %s\t%s\n", name, res.Settings[name])
 	}
-	if !res.Durable {
+	if !res.Durable && res.Store != string(bench.Server) {
 		fmt.Fprintf(w, "  NOT DURABLE\tan acknowledged commit may be lost with the power\n")
 	}
 	for _, note := range res.Notes {

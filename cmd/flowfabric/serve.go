@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/flowfabric/flowfabric/internal/clock"
 	"github.com/flowfabric/flowfabric/internal/config"
 )
 
@@ -93,7 +95,13 @@ func serve(ctx context.Context, cfg *config.Server, log *slog.Logger, ready func
 			return err
 		}
 	}
+	resting, stop := context.WithCancel(ctx)
+	defer stop()
+	var side sync.WaitGroup
+	side.Go(func() { giveBack(resting, clock.Real(), freeMemory) })
 	err = b.serve(ctx, cfg)
+	stop()
+	side.Wait()
 	log.InfoContext(ctx, "stopped")
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/flowfabric/flowfabric"
-	"github.com/flowfabric/flowfabric/engine"
 	"github.com/flowfabric/flowfabric/flow"
 	"github.com/flowfabric/flowfabric/internal/loop"
 	"github.com/flowfabric/flowfabric/store"
@@ -62,20 +61,20 @@ func flowOf(kind string) flowfabric.SubmitFlow {
 }
 
 // submitFlows submits flows of all kinds in turn and reports each member of one that was acknowledged.
-func (n *node) submitFlows(ctx context.Context, eng *engine.Engine, rep *report) {
+func (n *node) submitFlows(ctx context.Context, svc flowfabric.Service, rep *report) {
 	for i := 0; ctx.Err() == nil; i++ {
 		cmd := flowOf(flowKinds[i%len(flowKinds)])
-		id, err := eng.SubmitFlow(ctx, cmd)
+		id, err := svc.SubmitFlow(ctx, cmd)
 		switch {
 		case err == nil:
 			for _, node := range cmd.Nodes {
 				rep.say("%s %s", ackSubmitted, flowfabric.NodeID(id, node.Name, flowfabric.DefaultPartitions()))
 			}
 		case ctx.Err() == nil:
-			rep.refused("submit flow", err)
+			rep.refused("submit_flow", err)
 		}
 		if err == nil && i%9 == 8 {
-			if _, err := eng.CancelFlow(ctx, flowfabric.CancelFlow{FlowID: id, Reason: "on purpose"}); err != nil && ctx.Err() == nil {
+			if _, err := svc.CancelFlow(ctx, flowfabric.CancelFlow{FlowID: id, Reason: "on purpose"}); err != nil && ctx.Err() == nil {
 				rep.refused("cancel flow", err)
 			}
 		}

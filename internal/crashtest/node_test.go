@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/client"
 	"github.com/flowfabric/flowfabric/engine"
 	"github.com/flowfabric/flowfabric/internal/loop"
 	"github.com/flowfabric/flowfabric/store"
@@ -27,11 +28,12 @@ const (
 	leaseTTL = 2 * time.Second
 )
 
-// node is a process: an engine, with callers that submit and a worker, or without one of them.
+// node is a process: an engine, or a client of a server, with callers that submit and a worker, or without one of them.
 type node struct {
-	Name  string
-	Store string // "sqlite:PATH", or the URL of a migrated Postgres database
-	Conns int    // of Postgres; 0: the store's default
+	Name   string
+	Store  string // "sqlite:PATH", or the URL of a migrated Postgres database
+	Conns  int    // of Postgres; 0: the store's default
+	Server string // URL of the server it is a client of; empty: it opens the store
 
 	Callers int           // submit, each one call at a time
 	Flows   int           // of the callers submit flows
@@ -86,19 +88,14 @@ func (n *node) run() error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
-	st, err := n.open(ctx)
+	svc, stop, err := n.connect(ctx)
 	if err != nil && ctx.Err() != nil {
 		return nil // told to end before it had begun
 	}
 	if err != nil {
 		return err
 	}
-	defer func() { _ = st.Close() }()
-	eng, err := engine.Open(ctx, st, engine.Config{})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = eng.Close(context.WithoutCancel(ctx)) }()
+	defer stop()
 	rep := &report{out: bufio.NewWriter(os.Stdout)}
 	rep.say(ackReady)
 	var wg sync.WaitGroup
@@ -107,26 +104,49 @@ func (n *node) run() error {
 		if i < n.Flows {
 			submit = n.submitFlows
 		}
-		wg.Go(func() { submit(ctx, eng, rep) })
+		wg.Go(func() { submit(ctx, svc, rep) })
 	}
 	if n.Slots > 0 {
-		err = n.work(ctx, eng, rep)
+		err = n.work(ctx, svc, rep)
 	}
 	wg.Wait()
 	return err
+}
+
+// connect returns what the node works on, and what closes it.
+func (n *node) connect(ctx context.Context) (flowfabric.Service, func(), error) {
+	if n.Server != "" {
+		c, err := client.New(n.Server, client.Config{})
+		if err != nil {
+			return nil, nil, err
+		}
+		return c, c.Close, nil
+	}
+	st, err := n.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	eng, err := engine.Open(ctx, st, engine.Config{})
+	if err != nil {
+		return nil, nil, errors.Join(err, st.Close())
+	}
+	return eng, func() {
+		_ = eng.Close(context.WithoutCancel(ctx))
+		_ = st.Close()
+	}, nil
 }
 
 // workPolicy lets work be tried again as often as it takes.
 var workPolicy = flowfabric.Retry(20, flowfabric.FixedBackoff(10*time.Millisecond))
 
 // submit creates executions and reports each that was acknowledged.
-func (n *node) submit(ctx context.Context, eng *engine.Engine, rep *report) {
+func (n *node) submit(ctx context.Context, svc flowfabric.Service, rep *report) {
 	kind := "work"
 	if n.Steps {
 		kind = kindOfSteps
 	}
 	for ctx.Err() == nil {
-		res, err := eng.Submit(ctx, flowfabric.Submit{Lane: lane, Kind: kind, Policy: workPolicy})
+		res, err := svc.Submit(ctx, flowfabric.Submit{Lane: lane, Kind: kind, Policy: workPolicy})
 		switch {
 		case err == nil:
 			rep.say("%s %s", ackSubmitted, res.ID)
@@ -138,14 +158,14 @@ func (n *node) submit(ctx context.Context, eng *engine.Engine, rep *report) {
 }
 
 // work runs executions.
-func (n *node) work(ctx context.Context, eng *engine.Engine, rep *report) error {
+func (n *node) work(ctx context.Context, on flowfabric.Service, rep *report) error {
 	cfg := worker.Config{
 		Lanes: []flowfabric.LaneID{lane}, WorkerID: "crash", InstanceID: flowfabric.WorkerInstanceID(n.Name),
 		Concurrency: n.Slots, LeaseTTL: cmp.Or(n.TTL, leaseTTL),
 	}
-	var svc flowfabric.Service = &acknowledging{Service: eng, rep: rep}
+	var svc flowfabric.Service = &acknowledging{Service: on, rep: rep}
 	if n.Count {
-		c := &counting{Service: eng, rep: rep}
+		c := &counting{Service: on, rep: rep}
 		go c.tell(ctx)
 		svc = c
 	}

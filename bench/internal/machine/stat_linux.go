@@ -45,26 +45,3 @@ func parseStat(text string) (Usage, error) {
 	}
 	return u, nil
 }
-
-// ResidentBytes returns how much memory this process has in use, 0 if the system does not tell.
-func ResidentBytes() int64 {
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0
-	}
-	pages, err := parseStatm(string(text))
-	if err != nil {
-		return 0
-	}
-	return pages * int64(os.Getpagesize())
-}
-
-// parseStatm reads the resident pages of /proc/self/statm: total, resident and more.
-func parseStatm(text string) (int64, error) {
-	const resident = 1
-	fields := strings.Fields(text)
-	if len(fields) <= resident {
-		return 0, fmt.Errorf("%q is not the memory of a process", text)
-	}
-	return strconv.ParseInt(fields[resident], 10, 64)
-}

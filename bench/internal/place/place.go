@@ -11,7 +11,8 @@ import (
 	"github.com/flowfabric/flowfabric/internal/clock"
 )
 
-// Place is a database of its own: on a PostgreSQL server, in a SQLite file or in memory.
+// Place is a database of its own: on a PostgreSQL server, in a SQLite file or in memory. Or it is a server that runs, of whose
+// database nothing is known.
 type Place interface {
 	// URL is how a store is opened on it.
 	URL() string
@@ -42,9 +43,12 @@ type Description struct {
 	Notes []string
 }
 
-// Create makes a place on the server, or in the folder, that rawURL names. One that is to be kept gets a name that no
+// Create makes a place on the server, or in the folder, that rawURL names. A server of ours is the place as it is. One that is to be kept gets a name that no
 // later run removes. It fails with [backend.ErrURL] or [ErrExists].
 func Create(ctx context.Context, rawURL string, keep bool, c clock.Clock) (Place, error) {
+	if IsServer(rawURL) {
+		return server{rawURL}, nil
+	}
 	kind, err := backend.KindOf(rawURL)
 	if err != nil {
 		return nil, err
