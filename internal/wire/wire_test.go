@@ -6,6 +6,7 @@ import (
 	"errors"
 	"reflect"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,6 +96,9 @@ func TestOps_EveryCommandAndAnswerIsReadAsItWasWritten(t *testing.T) {
 	for name, op := range wire.Ops {
 		if !snake.MatchString(name) {
 			t.Errorf("operation %q is not in snake_case", name)
+		}
+		if op.Summary == "" || op.Tag == "" || strings.HasSuffix(op.Summary, ".") {
+			t.Errorf("operation %q is about %q: %q; want a line in summary.go, without a full stop", name, op.Tag, op.Summary)
 		}
 		for _, typ := range []reflect.Type{op.In, op.Out} {
 			for _, full := range []bool{false, true} {
