@@ -9,8 +9,10 @@ import (
 	"github.com/flowfabric/flowfabric/internal/wire"
 )
 
-// open are the paths that need no token: what watches a server has none.
-var open = map[string]bool{"/healthz": true, "/livez": true, "/readyz": true}
+// open are the paths that need no token: what watches a server has none, and what describes the API is no secret.
+var open = map[string]bool{
+	"/healthz": true, "/livez": true, "/readyz": true, "/openapi.json": true, "/v1/openapi.json": true, "/docs": true,
+}
 
 // allowed reports whether a request presents the token, if there is one. Digests are compared, so that the time it takes tells
 // neither the token nor its length.

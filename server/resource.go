@@ -12,15 +12,10 @@ import (
 // routeResources serves operations by the paths people expect.
 func (s *Server) routeResources() {
 	for _, res := range wire.Resources {
-		var names []string
-		for segment := range strings.SplitSeq(res.Path, "/") {
-			if name, ok := strings.CutPrefix(segment, "{"); ok {
-				names = append(names, strings.TrimSuffix(name, "}"))
-			}
-		}
+		inPath := names(res.Path)
 		at := route{
 			method: res.Method, path: res.Path, op: res.Op, name: res.Name(), answers: []answer{{status: http.StatusOK, body: res.Op.Out}},
-			handle: func(w http.ResponseWriter, r *http.Request) { s.resource(w, r, res, names) },
+			handle: func(w http.ResponseWriter, r *http.Request) { s.resource(w, r, res, inPath) },
 		}
 		if res.InQuery() {
 			at.query = res.Op.In
@@ -32,7 +27,7 @@ func (s *Server) routeResources() {
 }
 
 // resource reads a command from the body, or the query of a request without one, and from the path, which wins.
-func (s *Server) resource(w http.ResponseWriter, r *http.Request, res wire.Resource, names []string) {
+func (s *Server) resource(w http.ResponseWriter, r *http.Request, res wire.Resource, inPath []string) {
 	in := res.Op.New()
 	var wrong error // in the address
 	if res.InQuery() {
@@ -41,7 +36,7 @@ func (s *Server) resource(w http.ResponseWriter, r *http.Request, res wire.Resou
 		writeBad(w, r, err)
 		return
 	}
-	for _, name := range names {
+	for _, name := range inPath {
 		if wrong == nil {
 			wrong = wire.Set(in, name, r.PathValue(name))
 		}

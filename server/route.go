@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/wire"
@@ -17,6 +18,7 @@ type route struct {
 	op           *wire.Op
 	name         string       // unique; default: the name of op
 	summary      string       // one line for people; default: of op
+	about        string       // more than the line, if that is not enough
 	class        wire.Class   // default: that of op
 	limit        int64        // bytes of the body; default maxBody
 	query        reflect.Type // struct whose members the query may have; nil for none
@@ -24,6 +26,8 @@ type route struct {
 	answers      []answer     // those of success
 	many         bool         // the body is a [wire.Batch] of body, the answer [wire.BatchResults] of its body
 	open         bool         // needs no authority, like /healthz
+	live         bool         // answers for as long as the caller listens
+	fails        []int        // statuses of failures beside those of all such routes
 	handle       http.HandlerFunc
 }
 
@@ -32,6 +36,18 @@ type answer struct {
 	status int
 	body   reflect.Type // nil for none
 	media  string       // default application/json
+}
+
+// names are the parameters of a path.
+func names(path string) []string {
+	var all []string
+	for segment := range strings.SplitSeq(path, "/") {
+		if _, name, ok := strings.Cut(segment, "{"); ok {
+			name, _, _ = strings.Cut(name, "}")
+			all = append(all, strings.TrimSuffix(name, "..."))
+		}
+	}
+	return all
 }
 
 // longestWait is what a command may ask to wait at most, of all operations.

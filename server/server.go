@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/flowfabric/flowfabric"
@@ -78,7 +79,9 @@ type Server struct {
 	cfg    Config
 	mux    *http.ServeMux
 	routes []route
-	gate   map[wire.Class]chan struct{}
+	// document is the description of routes, made once.
+	document func() []byte
+	gate     map[wire.Class]chan struct{}
 	// serving ends when the server is to stop.
 	serving context.Context
 	stop    context.CancelFunc
@@ -96,13 +99,16 @@ func New(svc flowfabric.Service, cfg Config) (*Server, error) {
 			wire.Reads: make(chan struct{}, cfg.MaxReads), wire.Writes: make(chan struct{}, cfg.MaxWrites), wire.Waits: make(chan struct{}, cfg.MaxWaits),
 		},
 	}
+	s.document = sync.OnceValue(s.describe)
 	s.serving, s.stop = context.WithCancel(context.Background())
 	s.routeCalls()
 	s.routeBatches()
 	s.routeResources()
 	s.routeHealth()
+	s.routeDocs()
 	s.add(route{
 		method: http.MethodGet, path: wire.CapabilitiesPath, name: "capabilities", class: wire.Reads, handle: s.capabilities,
+		summary: "Tell what this server is and can do",
 		answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[wire.Capabilities]()}},
 	})
 	return s, nil

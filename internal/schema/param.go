@@ -17,8 +17,7 @@ func (s *Set) Params(t reflect.Type) []Param { return s.params(t, "") }
 
 func (s *Set) params(t reflect.Type, prefix string) []Param {
 	var all []Param
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name == "" || name == "-" {
 			continue

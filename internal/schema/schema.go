@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/flowfabric/flowfabric"
@@ -56,11 +57,7 @@ func (p Properties) MarshalJSONTo(enc *jsontext.Encoder) error {
 		if err := enc.WriteToken(jsontext.String(member.Name)); err != nil {
 			return err
 		}
-		text, err := wire.Marshal(member.Schema)
-		if err != nil {
-			return err
-		}
-		if err := enc.WriteValue(text); err != nil {
+		if err := json.MarshalEncode(enc, member.Schema); err != nil {
 			return err
 		}
 	}
@@ -222,7 +219,12 @@ func (s *Set) refer(t reflect.Type, build func(*Set, reflect.Type) *Schema) *Sch
 }
 
 // open are string types that may say more than their words.
-var open = map[string]bool{"Code": true, "EventCursor": true, "FailureCategory": true, "Namespace": true, "SignalEffect": true, "Source": true}
+var open = map[string]bool{
+	"Code": true, "EventCursor": true, "FailureCategory": true, "Namespace": true, "SignalEffect": true, "Source": true, "WaitReason": true,
+}
+
+// also are words that are read as one of the others.
+var also = map[string][]string{"CancellationPolicy": {"cancel_flow_only"}}
 
 func stringOf(t reflect.Type) *Schema {
 	schema := &Schema{Type: "string"}
@@ -234,6 +236,7 @@ func stringOf(t reflect.Type) *Schema {
 			schema.Enum = append(schema.Enum, word)
 		}
 	}
+	schema.Enum = append(schema.Enum, also[t.Name()]...)
 	if open[t.Name()] {
 		schema.Examples, schema.Enum = schema.Enum, nil
 	}
@@ -299,8 +302,7 @@ func textName(t reflect.Type) string {
 // fields are the members of a struct in JSON, those of embedded structs among them.
 func fields(t reflect.Type) []reflect.StructField {
 	var all []reflect.StructField
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		switch {
 		case f.Tag.Get("json") == "-":
 		case f.Anonymous && f.Tag.Get("json") == "" && f.Type.Kind() == reflect.Struct:
@@ -353,4 +355,13 @@ func condition(s *Set, t reflect.Type) *Schema {
 		object([]string{"Single"}, Property{"Single", object([]string{"waitpoint_key", "matcher"}, Property{"waitpoint_key", text}, Property{"matcher", matcher})}),
 		object([]string{"Composite"}, Property{"Composite", &Schema{OneOf: []*Schema{all, count}}}),
 	}}
+}
+
+// Codes are the codes an error may have.
+func Codes() []flowfabric.Code {
+	var codes []flowfabric.Code
+	for _, word := range words[reflect.TypeFor[flowfabric.Code]().Name()] {
+		codes = append(codes, flowfabric.Code(word))
+	}
+	return codes
 }

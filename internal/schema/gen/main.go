@@ -15,7 +15,6 @@ import (
 	"go/token"
 	"go/types"
 	"io"
-	"log"
 	"maps"
 	"os"
 	"path/filepath"
@@ -30,10 +29,10 @@ import (
 func main() {
 	var text bytes.Buffer
 	if err := generate(&text); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	if err := os.WriteFile("vocabulary_gen.go", text.Bytes(), 0o644); err != nil { //nolint:gosec // source is for everyone
-		log.Fatal(err)
+		panic(err)
 	}
 }
 
