@@ -213,6 +213,12 @@ func (d *describer) parameters(r *route) []parameter {
 		of := cmp.Or(known[name], &schema.Schema{Type: "string"})
 		all = append(all, parameter{Name: name, In: "path", Required: true, Description: of.Description, Schema: of})
 	}
+	if r.live {
+		all = append(all, parameter{
+			Name: "Last-Event-ID", In: "header", Description: "the id of the last event that was seen; it counts before the query",
+			Schema: &schema.Schema{Type: "string"},
+		})
+	}
 	if r.query == nil {
 		return all
 	}
@@ -261,7 +267,7 @@ var requestIDHeader = map[string]header{"X-Request-Id": {"of the caller, or one 
 var beforeCall = map[int][]flowfabric.Code{
 	http.StatusUnauthorized: {"unauthorized"}, http.StatusForbidden: {"forbidden"}, http.StatusNotFound: {"not_found"},
 	http.StatusRequestEntityTooLarge: {flowfabric.CodePayloadTooLarge}, http.StatusUnsupportedMediaType: {flowfabric.CodeInvalidInput},
-	http.StatusUnprocessableEntity: {flowfabric.CodeInvalidInput},
+	http.StatusUnprocessableEntity: {flowfabric.CodeInvalidInput}, http.StatusRequestTimeout: {flowfabric.CodeTimeout},
 }
 
 // failuresOf are the statuses of failures a route may answer with.
@@ -274,7 +280,7 @@ func failuresOf(r *route) []int {
 		all = append(all, http.StatusTooManyRequests)
 	}
 	if r.body != nil {
-		all = append(all, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
+		all = append(all, http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
 	}
 	if r.op != nil {
 		all = append(all, http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable, http.StatusGatewayTimeout)

@@ -82,16 +82,23 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, r *route) {
 			}})
 			return
 		}
-		most := s.cfg.RequestTimeout
-		if r.class == wire.Waits {
-			most += longestWait
-		}
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, most)
+		switch most := s.cfg.RequestTimeout; {
+		case r.live:
+			ctx, cancel = context.WithCancel(ctx)
+		case r.class == wire.Waits:
+			ctx, cancel = context.WithTimeout(ctx, most+longestWait)
+		default:
+			ctx, cancel = context.WithTimeout(ctx, most)
+		}
 		defer cancel()
 		if r.class == wire.Waits {
 			defer context.AfterFunc(s.serving, cancel)() // a wait ends when the server is to stop
 		}
+	}
+	if r.live && req.Method == http.MethodHead { // who asks for the head alone does not listen
+		w.Header().Set("Content-Type", eventStream)
+		return
 	}
 	req.Body = http.MaxBytesReader(w, req.Body, r.limit)
 	r.handle(w, req.WithContext(ctx))

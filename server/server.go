@@ -28,6 +28,10 @@ type Config struct {
 	MaxReads, MaxWrites, MaxWaits int
 	// RequestTimeout bounds a request beside what its command asks to wait: 1 s to 10 minutes. Default 60 s.
 	RequestTimeout time.Duration
+	// HeaderTimeout, BodyTimeout and WriteTimeout bound how long a caller may take over the head of a request, over all of it, and
+	// over each part of the answer; IdleTimeout how long a connection may stay without a request. 1 ms to 10 minutes; defaults 10 s,
+	// 30 s, 30 s and 2 minutes. What takes longer is cut off.
+	HeaderTimeout, BodyTimeout, WriteTimeout, IdleTimeout time.Duration
 	// ShutdownTimeout is how long requests under way may take when the server is told to stop: 1 ms to 10 minutes. Default 30 s.
 	ShutdownTimeout time.Duration
 	// Token, if not empty, must be presented by every request, as bearer token: whoever has it may do everything. Without one
@@ -47,6 +51,8 @@ func (c *Config) setDefaults() {
 	}
 	c.MaxReads, c.MaxWrites, c.MaxWaits = cmp.Or(c.MaxReads, 1000), cmp.Or(c.MaxWrites, 2000), cmp.Or(c.MaxWaits, 10_000)
 	c.RequestTimeout, c.ShutdownTimeout = cmp.Or(c.RequestTimeout, time.Minute), cmp.Or(c.ShutdownTimeout, 30*time.Second)
+	c.HeaderTimeout, c.BodyTimeout = cmp.Or(c.HeaderTimeout, 10*time.Second), cmp.Or(c.BodyTimeout, 30*time.Second)
+	c.WriteTimeout, c.IdleTimeout = cmp.Or(c.WriteTimeout, 30*time.Second), cmp.Or(c.IdleTimeout, 2*time.Minute)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -67,8 +73,13 @@ func (c *Config) validate() error {
 	if c.RequestTimeout < time.Second || c.RequestTimeout > 10*time.Minute {
 		return bad("RequestTimeout", "must be between 1s and 10m")
 	}
-	if c.ShutdownTimeout < time.Millisecond || c.ShutdownTimeout > 10*time.Minute {
-		return bad("ShutdownTimeout", "must be between 1ms and 10m")
+	for field, d := range map[string]time.Duration{
+		"HeaderTimeout": c.HeaderTimeout, "BodyTimeout": c.BodyTimeout, "WriteTimeout": c.WriteTimeout, "IdleTimeout": c.IdleTimeout,
+		"ShutdownTimeout": c.ShutdownTimeout,
+	} {
+		if d < time.Millisecond || d > 10*time.Minute {
+			return bad(field, "must be between 1ms and 10m")
+		}
 	}
 	return nil
 }
@@ -104,6 +115,7 @@ func New(svc flowfabric.Service, cfg Config) (*Server, error) {
 	s.routeCalls()
 	s.routeBatches()
 	s.routeResources()
+	s.routeLive()
 	s.routeHealth()
 	s.routeDocs()
 	s.add(route{
