@@ -208,7 +208,7 @@ func TestServe_AHeadMayHave64Kibibytes(t *testing.T) {
 		go func() {
 			_, _ = io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: h\r\nX-Long: "+strings.Repeat("x", 70<<10)+"\r\n\r\n") // it may be refused before its end
 		}()
-		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil) //nolint:bodyclose // it ends with the connection
 		if err != nil || res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 			t.Errorf("%v, %v", res, err)
 		}

@@ -37,6 +37,8 @@ type Config struct {
 	// Token, if not empty, must be presented by every request, as bearer token: whoever has it may do everything. Without one
 	// anybody may.
 	Token string
+	// CORSOrigins are the origins whose pages may call from a browser, as scheme://host:port, or "*" for any. Default: none.
+	CORSOrigins []string
 	// TLS, if not nil, is how connections are secured; it should offer "h2" and "http/1.1".
 	TLS *tls.Config
 	// Logger hears of requests at level debug, of panics at error. Default: discards.
@@ -89,6 +91,7 @@ type Server struct {
 	svc    flowfabric.Service
 	cfg    Config
 	mux    *http.ServeMux
+	cors   *cors
 	routes []route
 	// document is the description of routes, made once.
 	document func() []byte
@@ -104,8 +107,12 @@ func New(svc flowfabric.Service, cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	origins, err := newCORS(cfg.CORSOrigins, cfg.Token != "", cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
-		svc: svc, cfg: cfg, mux: http.NewServeMux(),
+		cors: origins, svc: svc, cfg: cfg, mux: http.NewServeMux(),
 		gate: map[wire.Class]chan struct{}{
 			wire.Reads: make(chan struct{}, cfg.MaxReads), wire.Writes: make(chan struct{}, cfg.MaxWrites), wire.Waits: make(chan struct{}, cfg.MaxWaits),
 		},

@@ -37,7 +37,7 @@ func view(t *testing.T, p *pipes, path string, header ...string) *viewer {
 	t.Helper()
 	conn := p.dial(t)
 	send(t, conn, "GET "+path+" HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n"+strings.Join(append(header, "\r\n"), "\r\n"))
-	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil) //nolint:bodyclose // it ends with the connection
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -534,7 +534,7 @@ func TestLive_TheHeadAloneIsAnsweredAtOnce(t *testing.T) {
 		s := newStage(t, server.Config{})
 		conn := s.pipes.dial(t)
 		send(t, conn, "HEAD /v1/events/completion/subscribe HTTP/1.1\r\nHost: h\r\n\r\n")
-		res, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: http.MethodHead})
+		res, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: http.MethodHead}) //nolint:bodyclose // it has none
 		if err != nil || res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
 			t.Errorf("%+v, %v", res, err)
 		}

@@ -120,7 +120,7 @@ func newServer(svc flowfabric.Service, cfg *config.Server, log *slog.Logger) (*s
 	}
 	return server.New(svc, server.Config{
 		Partitions: cfg.Partitions(), Version: buildVersion().String(), Family: string(kind), Token: cfg.APIToken.Reveal(), TLS: security,
-		ShutdownTimeout: cfg.ShutdownTimeout.Duration(), Logger: log,
+		CORSOrigins: cfg.CORSOrigins, ShutdownTimeout: cfg.ShutdownTimeout.Duration(), Logger: log,
 	})
 }
 
