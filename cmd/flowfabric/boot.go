@@ -11,6 +11,7 @@ import (
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/engine"
 	"github.com/flowfabric/flowfabric/internal/backend"
+	"github.com/flowfabric/flowfabric/internal/clock"
 	"github.com/flowfabric/flowfabric/internal/config"
 	"github.com/flowfabric/flowfabric/server"
 )
@@ -110,7 +111,7 @@ func setUpLanes(ctx context.Context, svc flowfabric.Lanes, lanes []flowfabric.La
 
 // newServer returns the API over svc.
 func newServer(svc flowfabric.Service, cfg *config.Server, log *slog.Logger) (*server.Server, error) {
-	security, err := tlsConfig(cfg)
+	security, err := tlsConfig(cfg, clock.Real(), log)
 	if err != nil {
 		return nil, err
 	}
