@@ -87,6 +87,7 @@ type (
 		Role        string                 `json:"x-role,omitzero"`
 		Class       wire.Class             `json:"x-class,omitzero"`
 		Repeatable  *bool                  `json:"x-repeatable,omitzero"`
+		MaxBytes    int64                  `json:"x-max-bytes,omitzero"` // of the body
 		Security    *[]map[string][]string `json:"security,omitzero"`
 		Parameters  []parameter            `json:"parameters,omitzero"`
 		Body        *requestBody           `json:"requestBody,omitzero"`
@@ -187,6 +188,7 @@ func (d *describer) operation(r *route) operation {
 		if r.many {
 			body = list("items", body)
 		}
+		op.MaxBytes = r.limit
 		op.Body = &requestBody{Content: map[string]mediaType{"application/json": {body}}}
 	}
 	for _, a := range r.answers {

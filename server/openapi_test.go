@@ -16,7 +16,7 @@ import (
 )
 
 // get reads a path.
-func get(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
+func get(t testing.TB, h http.Handler, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
@@ -39,27 +39,31 @@ func TestOpenAPI_IsADocumentOfOpenAPI31(t *testing.T) {
 
 // operation is what the document says of one.
 type operation struct {
-	ID         string   `json:"operationId"`
-	Summary    string   `json:"summary"`
-	Tags       []string `json:"tags"`
-	Role       string   `json:"x-role"`
-	Repeatable *bool    `json:"x-repeatable"`
-	Security   []any    `json:"security"`
-	Parameters []struct {
-		Name, In, Style string
-		Required        bool
-		Explode         *bool
-		Schema          map[string]any
-	} `json:"parameters"`
-	Body      map[string]any            `json:"requestBody"`
-	Responses map[string]map[string]any `json:"responses"`
+	ID         string                    `json:"operationId"`
+	Summary    string                    `json:"summary"`
+	Tags       []string                  `json:"tags"`
+	Role       string                    `json:"x-role"`
+	Repeatable *bool                     `json:"x-repeatable"`
+	Class      string                    `json:"x-class"`
+	MaxBytes   int64                     `json:"x-max-bytes"`
+	Security   []any                     `json:"security"`
+	Parameters []param                   `json:"parameters"`
+	Body       map[string]any            `json:"requestBody"`
+	Responses  map[string]map[string]any `json:"responses"`
+}
+
+type param struct {
+	Name, In, Style string
+	Required        bool
+	Explode         *bool
+	Schema          map[string]any
 }
 
 type openAPI struct {
 	Paths map[string]map[string]operation `json:"paths"`
 }
 
-func read(t *testing.T, h http.Handler) openAPI {
+func read(t testing.TB, h http.Handler) openAPI {
 	t.Helper()
 	var doc openAPI
 	if err := json.Unmarshal(get(t, h, "/openapi.json").Body.Bytes(), &doc); err != nil {

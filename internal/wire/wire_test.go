@@ -160,6 +160,7 @@ func TestDecode_SaysWhichFieldIsWrongAndNotWhatItSaid(t *testing.T) {
 		{"a span with a huge exponent", `{"delay_ms":1e999999999}`, "/delay_ms", "want a number, in milliseconds, that is valid", false},
 		{"bad id", `{"id":"secret"}`, "/id", "is not valid", false},
 		{"not base64", `{"payload":"secret!"}`, "/payload", "want a base64 string, not a JSON string", false},
+		{"nothing", ` null `, "", "want an object, not a JSON null", false},
 		{"no object", `[]`, "", "want an object, not a JSON [", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
