@@ -18,6 +18,7 @@ import (
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/client"
 	"github.com/flowfabric/flowfabric/engine"
+	"github.com/flowfabric/flowfabric/internal/apicheck"
 	"github.com/flowfabric/flowfabric/server"
 	"github.com/flowfabric/flowfabric/store/memory"
 	"github.com/flowfabric/flowfabric/worker"
@@ -47,16 +48,17 @@ func newBed(t *testing.T, before hook) *bed {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checked := apicheck.Checked(t, srv)
 	b := &bed{eng: eng}
 	b.before.Store(&before)
 	listening := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/v1/capabilities" {
 			b.calls.Add(1)
-			if before := *b.before.Load(); before != nil && before(w, r, srv) {
+			if before := *b.before.Load(); before != nil && before(w, r, checked) {
 				return
 			}
 		}
-		srv.ServeHTTP(w, r)
+		checked.ServeHTTP(w, r)
 	}))
 	t.Cleanup(listening.Close)
 	if b.Client, err = client.New(listening.URL, client.Config{Timeout: 5 * time.Second}); err != nil {

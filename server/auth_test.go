@@ -58,7 +58,9 @@ func newHouse(t *testing.T) *house {
 func (h *house) serve(t *testing.T, cfg server.Config) *server.Server {
 	t.Helper()
 	cfg.RequireKey, cfg.Clock = true, h.clock
-	return over(t, h, cfg)
+	s := over(t, h, cfg)
+	s.BeatAtOnce()
+	return s
 }
 
 func (h *house) key(t *testing.T, cmd flowfabric.CreateKey) flowfabric.IssuedKey {
@@ -100,13 +102,17 @@ func TestAuthority_NoRouteAnswersWithoutIt(t *testing.T) {
 		"another secret": "Bearer " + text[:21] + revoked.Text.Reveal()[21:], "another token": "Bearer the toke", "a JWT": "Bearer a.b.c",
 		"too long": "Bearer " + strings.Repeat("a", 16<<10+1), "two spaces": "Bearer  " + text,
 	}
-	// Who watches a server has no authority, and a signal has one of its own.
+	// Who watches a server has no authority, what describes the API is no secret, and a signal has an authority of its own.
 	free := []string{
-		"GET /healthz", "GET /livez", "GET /readyz", "POST /v1/calls/deliver_signal", "POST /v1/calls/seal_link", "POST /v1/calls/signal_by_link",
+		"GET /docs", "GET /healthz", "GET /livez", "GET /openapi.json", "GET /readyz", "GET /v1/openapi.json", "POST /v1/calls/deliver_signal", "POST /v1/calls/seal_link", "POST /v1/calls/signal_by_link",
 		"POST /v1/executions/{id}/signal", "POST /v1/signals/{link}",
 	}
 	var open []string
 	for _, r := range s.Routes() {
+		if r.Path == "/docs" { // is no JSON
+			open = append(open, r.Method+" "+r.Path)
+			continue
+		}
 		path := parameter.ReplaceAllString(r.Path, "a")
 		for name, header := range bad {
 			status, _, answer := ask(t, s, r.Method, path, "{}", "Authorization", header, "X-Request-Id", "r")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 
@@ -95,6 +96,9 @@ func writeBad(w http.ResponseWriter, r *http.Request, err error) {
 		if !bad.Syntax {
 			status = http.StatusUnprocessableEntity
 		}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		writeBody(w, r, http.StatusRequestTimeout, wire.ErrorBody{Error: "the body came too slowly", Code: flowfabric.CodeTimeout})
+		return
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		body.Detail = "the body ended early"
 	default:

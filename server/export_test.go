@@ -2,6 +2,9 @@ package server
 
 import "github.com/flowfabric/flowfabric/internal/wire"
 
+// BeatAtOnce has signs of life of workers not wait for each other.
+func (s *Server) BeatAtOnce() { s.beatAtOnce = true }
+
 // Route is a route as tests see it.
 type Route struct {
 	Method, Path string

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"time"
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/wire"
@@ -19,7 +20,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("X-Request-Id", id)
 	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, id))
-	rec := &recorder{ResponseWriter: w}
+	rec := &recorder{ResponseWriter: w, timeout: s.cfg.WriteTimeout}
 	start := s.cfg.Clock.Now()
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // the value itself is the signal
@@ -31,6 +32,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.cfg.Logger.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("method", r.Method), slog.String("route", template(r)),
 			slog.Int("status", rec.status), slog.Duration("took", s.cfg.Clock.Now().Sub(start)), slog.String("request_id", id))
 	}()
+	if s.cors.handle(rec, r) {
+		return
+	}
 	var ok bool
 	if r, ok = s.admit(rec, r); ok {
 		s.route(rec, r)
@@ -61,10 +65,22 @@ func (d discard) Header() http.Header            { return d.header }
 func (d discard) Write(text []byte) (int, error) { return len(text), nil }
 func (d discard) WriteHeader(int)                {}
 
-// recorder remembers the status of an answer.
+// recorder remembers the status of an answer, and bounds how long the caller may take over each part of it.
 type recorder struct {
 	http.ResponseWriter
-	status int
+	status  int
+	timeout time.Duration
+}
+
+// Write implements [io.Writer].
+func (r *recorder) Write(text []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	if r.timeout > 0 { // that of a connection; one that cannot have it has other bounds
+		_ = http.NewResponseController(r.ResponseWriter).SetWriteDeadline(machine.Now().Add(r.timeout))
+	}
+	return r.ResponseWriter.Write(text)
 }
 
 // WriteHeader implements [http.ResponseWriter].

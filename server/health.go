@@ -12,8 +12,8 @@ import (
 // routeHealth serves what watches a server: is it alive, and should it get requests?
 func (s *Server) routeHealth() {
 	ok := map[string]string{"status": "ok"}
-	s.health("/livez", func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, ok) })
-	s.health("/healthz", func(w http.ResponseWriter, r *http.Request) {
+	s.health("/livez", "Tell that the process is alive", func(w http.ResponseWriter, _ *http.Request) { write(w, http.StatusOK, ok) })
+	s.health("/healthz", "Tell whether the store answers", func(w http.ResponseWriter, r *http.Request) {
 		if err := s.ping(r.Context()); err != nil {
 			again := true
 			writeBody(w, r, http.StatusInternalServerError, wire.ErrorBody{
@@ -23,7 +23,7 @@ func (s *Server) routeHealth() {
 		}
 		write(w, http.StatusOK, ok)
 	})
-	s.health("/readyz", func(w http.ResponseWriter, r *http.Request) {
+	s.health("/readyz", "Tell whether this server should get requests", func(w http.ResponseWriter, r *http.Request) {
 		err := s.serving.Err()
 		if err != nil {
 			err = &flowfabric.Error{Code: flowfabric.CodeUnavailable, Op: "serve", Detail: "the server stops"}
@@ -39,10 +39,10 @@ func (s *Server) routeHealth() {
 }
 
 // health adds one of them: unbounded, for who watches a server under load has to know.
-func (s *Server) health(path string, handle http.HandlerFunc) {
+func (s *Server) health(path, summary string, handle http.HandlerFunc) {
 	s.add(route{
-		method: http.MethodGet, path: path, name: path[1:], open: true, handle: handle,
-		answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[map[string]string]()}},
+		method: http.MethodGet, path: path, name: path[1:], summary: summary, open: true, handle: handle,
+		answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[map[string]string]()}}, fails: []int{http.StatusServiceUnavailable},
 	})
 }
 

@@ -21,7 +21,7 @@ func (s *Server) routeRefStreams() {
 	}, s.refStream)
 	s.addRef(route{
 		method: http.MethodGet, path: "/v1/executions/{id}/attempts/{idx}/stream/tail", op: wire.TailStream.Op, name: "tail_attempt_stream",
-		query: reflect.TypeFor[tailFrames](), answers: ok[framePage](),
+		query: reflect.TypeFor[tailFrames](), answers: append(ok[framePage](), answer{status: http.StatusOK, media: eventStream}),
 	}, s.refTail)
 }
 
@@ -184,10 +184,14 @@ func (s *Server) refStream(_ http.ResponseWriter, r *http.Request) (int, any, er
 	})
 }
 
-func (s *Server) refTail(_ http.ResponseWriter, r *http.Request) (int, any, error) {
+func (s *Server) refTail(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	q, id, err := readTail(r)
 	if err != nil {
 		return 0, nil, err
+	}
+	if accepts(r, eventStream) {
+		s.tailSSE(w, r, q)
+		return 0, nil, nil
 	}
 	return s.frames(id, q.AttemptIndex, func() (flowfabric.StreamPage, error) {
 		page, err := call(r.Context(), s, wire.TailStream, q)

@@ -2,9 +2,12 @@ package server
 
 import (
 	"context"
+	"mime"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/wire"
@@ -17,6 +20,7 @@ type route struct {
 	op           *wire.Op
 	name         string       // unique; default: the name of op
 	summary      string       // one line for people; default: of op
+	about        string       // more than the line, if that is not enough
 	class        wire.Class   // default: that of op
 	limit        int64        // bytes of the body; default maxBody
 	query        reflect.Type // struct whose members the query may have; nil for none
@@ -24,6 +28,7 @@ type route struct {
 	answers      []answer     // those of success
 	many         bool         // the body is a [wire.Batch] of body, the answer [wire.BatchResults] of its body
 	open         bool         // needs no authority, like /healthz
+	fails        []int        // statuses of failures beside those of all such routes
 	handle       http.HandlerFunc
 }
 
@@ -32,6 +37,39 @@ type answer struct {
 	status int
 	body   reflect.Type // nil for none
 	media  string       // default application/json
+}
+
+// live reports whether a request is answered for as long as the caller listens: if the route answers so, or also so and the
+// caller asks for it.
+func (r *route) live(req *http.Request) bool {
+	return r.sends(eventStream) && (len(r.answers) == 1 || accepts(req, eventStream))
+}
+
+// sends reports whether an answer may be of a media type.
+func (r *route) sends(media string) bool {
+	return slices.ContainsFunc(r.answers, func(a answer) bool { return a.media == media })
+}
+
+// accepts reports whether a caller names a media type.
+func accepts(req *http.Request, media string) bool {
+	for part := range strings.SplitSeq(req.Header.Get("Accept"), ",") {
+		if name, _, err := mime.ParseMediaType(part); err == nil && name == media {
+			return true
+		}
+	}
+	return false
+}
+
+// names are the parameters of a path.
+func names(path string) []string {
+	var all []string
+	for segment := range strings.SplitSeq(path, "/") {
+		if _, name, ok := strings.Cut(segment, "{"); ok {
+			name, _, _ = strings.Cut(name, "}")
+			all = append(all, strings.TrimSuffix(name, "..."))
+		}
+	}
+	return all
 }
 
 // longestWait is what a command may ask to wait at most, of all operations.
@@ -69,16 +107,23 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, r *route) {
 			}})
 			return
 		}
-		most := s.cfg.RequestTimeout
-		if r.class == wire.Waits {
-			most += longestWait
-		}
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, most)
+		switch most := s.cfg.RequestTimeout; {
+		case r.live(req):
+			ctx, cancel = context.WithCancel(ctx)
+		case r.class == wire.Waits:
+			ctx, cancel = context.WithTimeout(ctx, most+longestWait)
+		default:
+			ctx, cancel = context.WithTimeout(ctx, most)
+		}
 		defer cancel()
 		if r.class == wire.Waits {
 			defer context.AfterFunc(s.serving, cancel)() // a wait ends when the server is to stop
 		}
+	}
+	if req.Method == http.MethodHead && r.live(req) { // who asks for the head alone does not listen
+		w.Header().Set("Content-Type", eventStream)
+		return
 	}
 	if req.ContentLength > r.limit {
 		writeBad(w, req, &http.MaxBytesError{Limit: r.limit})

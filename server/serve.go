@@ -5,18 +5,17 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/clock"
 )
 
 // Bounds of connections (chapter 70, section 1).
 const (
-	headerTimeout  = 10 * time.Second
-	bodyTimeout    = 30 * time.Second
-	idleTimeout    = 2 * time.Minute
 	maxHeaderBytes = 64 << 10
 	pingTimeout    = 5 * time.Second
 )
@@ -33,8 +32,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		}, l.Close())
 	}
 	srv := &http.Server{
-		Handler: s, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		Protocols: new(http.Protocols),
+		Handler: s, ReadHeaderTimeout: s.cfg.HeaderTimeout, ReadTimeout: s.cfg.BodyTimeout, IdleTimeout: s.cfg.IdleTimeout,
+		MaxHeaderBytes: maxHeaderBytes, Protocols: new(http.Protocols),
+		ErrorLog: slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
+		// What does not answer a ping, or takes nothing, is gone.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: s.cfg.IdleTimeout, PingTimeout: s.cfg.HeaderTimeout, WriteByteTimeout: s.cfg.WriteTimeout},
 	}
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetHTTP2(true)
@@ -67,3 +69,6 @@ func closed(err error) error {
 	}
 	return err
 }
+
+// machine is the clock of deadlines of connections, whatever clock the server has.
+var machine = clock.Real()

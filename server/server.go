@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/flowfabric/flowfabric"
@@ -34,6 +35,10 @@ type Config struct {
 	SecretGrace time.Duration
 	// RequestTimeout bounds a request beside what its command asks to wait: 1 s to 10 minutes. Default 60 s.
 	RequestTimeout time.Duration
+	// HeaderTimeout, BodyTimeout and WriteTimeout bound how long a caller may take over the head of a request, over all of it, and
+	// over each part of the answer; IdleTimeout how long a connection may stay without a request. 1 ms to 10 minutes; defaults 10 s,
+	// 30 s, 30 s and 2 minutes. What takes longer is cut off.
+	HeaderTimeout, BodyTimeout, WriteTimeout, IdleTimeout time.Duration
 	// ShutdownTimeout is how long requests under way may take when the server is told to stop: 1 ms to 10 minutes. Default 30 s.
 	ShutdownTimeout time.Duration
 	// Every request but those of health checks and of signals, whose tokens are an authority of their own, must present an
@@ -42,6 +47,8 @@ type Config struct {
 	Token         string
 	RequireKey    bool
 	Authenticator Authenticator
+	// CORSOrigins are the origins whose pages may call from a browser, as scheme://host:port, or "*" for any. Default: none.
+	CORSOrigins []string
 	// TLS, if not nil, is how connections are secured; it should offer "h2" and "http/1.1".
 	TLS *tls.Config
 	// Logger hears of requests at level debug, of panics at error. Default: discards.
@@ -60,6 +67,8 @@ func (c *Config) setDefaults() {
 	c.MaxReads, c.MaxWrites, c.MaxWaits = cmp.Or(c.MaxReads, 1000), cmp.Or(c.MaxWrites, 2000), cmp.Or(c.MaxWaits, 10_000)
 	c.MaxStreamOps, c.SecretGrace = cmp.Or(c.MaxStreamOps, 64), max(cmp.Or(c.SecretGrace, flowfabric.DefaultGrace), 0)
 	c.RequestTimeout, c.ShutdownTimeout = cmp.Or(c.RequestTimeout, time.Minute), cmp.Or(c.ShutdownTimeout, 30*time.Second)
+	c.HeaderTimeout, c.BodyTimeout = cmp.Or(c.HeaderTimeout, 10*time.Second), cmp.Or(c.BodyTimeout, 30*time.Second)
+	c.WriteTimeout, c.IdleTimeout = cmp.Or(c.WriteTimeout, 30*time.Second), cmp.Or(c.IdleTimeout, 2*time.Minute)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -88,8 +97,13 @@ func (c *Config) validate() error {
 	if c.SecretGrace > time.Duration(flowfabric.MaxSpanMS)*time.Millisecond {
 		return bad("SecretGrace", "must be at most 100 years")
 	}
-	if c.ShutdownTimeout < time.Millisecond || c.ShutdownTimeout > 10*time.Minute {
-		return bad("ShutdownTimeout", "must be between 1ms and 10m")
+	for field, d := range map[string]time.Duration{
+		"HeaderTimeout": c.HeaderTimeout, "BodyTimeout": c.BodyTimeout, "WriteTimeout": c.WriteTimeout, "IdleTimeout": c.IdleTimeout,
+		"ShutdownTimeout": c.ShutdownTimeout,
+	} {
+		if d < time.Millisecond || d > 10*time.Minute {
+			return bad(field, "must be between 1ms and 10m")
+		}
 	}
 	return nil
 }
@@ -99,8 +113,11 @@ type Server struct {
 	svc    flowfabric.Service
 	cfg    Config
 	mux    *http.ServeMux
+	cors   *cors
 	routes []route
-	gate   map[wire.Class]chan struct{}
+	// document is the description of routes, made once.
+	document func() []byte
+	gate     map[wire.Class]chan struct{}
 	// free are the patterns of routes that need no authority, or have one in their command.
 	free     map[string]bool
 	verdicts *verdicts
@@ -108,6 +125,8 @@ type Server struct {
 	// streamOps has a place for each read of a stream that may be under way.
 	streamOps chan struct{}
 	rotating  chan struct{} // the same for rotations of the secret: one
+	// beatAtOnce is for tests whose clock stands still.
+	beatAtOnce bool
 	// serving ends when the server is to stop.
 	serving context.Context
 	stop    context.CancelFunc
@@ -119,21 +138,29 @@ func New(svc flowfabric.Service, cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	origins, err := newCORS(cfg.CORSOrigins, cfg.secured(), cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
-		svc: svc, cfg: cfg, mux: http.NewServeMux(), streamOps: make(chan struct{}, cfg.MaxStreamOps), rotating: make(chan struct{}, 1),
+		cors: origins, svc: svc, cfg: cfg, mux: http.NewServeMux(), streamOps: make(chan struct{}, cfg.MaxStreamOps), rotating: make(chan struct{}, 1),
 		gate: map[wire.Class]chan struct{}{
 			wire.Reads: make(chan struct{}, cfg.MaxReads), wire.Writes: make(chan struct{}, cfg.MaxWrites), wire.Waits: make(chan struct{}, cfg.MaxWaits),
 		},
 	}
 	s.free, s.verdicts, s.places.known.most = make(map[string]bool), newVerdicts(svc, &s.cfg), maxPlaces
+	s.document = sync.OnceValue(s.describe)
 	s.serving, s.stop = context.WithCancel(context.Background())
 	s.routeCalls()
 	s.routeBatches()
 	s.routeReference()
 	s.routeResources()
+	s.routeLive()
 	s.routeHealth()
+	s.routeDocs()
 	s.add(route{
 		method: http.MethodGet, path: wire.CapabilitiesPath, name: "capabilities", class: wire.Reads, handle: s.capabilities,
+		summary: "Tell what this server is and can do",
 		answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[wire.Capabilities]()}},
 	})
 	return s, nil

@@ -19,6 +19,7 @@ import (
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/engine"
+	"github.com/flowfabric/flowfabric/internal/apicheck"
 	"github.com/flowfabric/flowfabric/server"
 	"github.com/flowfabric/flowfabric/store/memory"
 )
@@ -58,7 +59,7 @@ func ask(t *testing.T, h http.Handler, method, path, body string, header ...stri
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
+	apicheck.Checked(t, h).ServeHTTP(w, r)
 	var answer map[string]any
 	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
 		t.Fatalf("%s %s: the answer %q is no JSON object: %v", method, path, w.Body, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/engine"
 	"github.com/flowfabric/flowfabric/internal/backend"
+	"github.com/flowfabric/flowfabric/internal/clock"
 	"github.com/flowfabric/flowfabric/internal/config"
 	"github.com/flowfabric/flowfabric/server"
 	"github.com/flowfabric/flowfabric/server/oidc"
@@ -112,7 +113,7 @@ func setUpLanes(ctx context.Context, svc flowfabric.Lanes, lanes []flowfabric.La
 
 // newServer returns the API over svc.
 func newServer(svc flowfabric.Service, cfg *config.Server, log *slog.Logger) (*server.Server, error) {
-	security, err := tlsConfig(cfg)
+	security, err := tlsConfig(cfg, clock.Real(), log)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +124,7 @@ func newServer(svc flowfabric.Service, cfg *config.Server, log *slog.Logger) (*s
 	serving := server.Config{
 		Partitions: cfg.Partitions(), Version: buildVersion().String(), Family: string(kind), Token: cfg.APIToken.Reveal(), TLS: security,
 		RequireKey: bool(cfg.Auth), ShutdownTimeout: cfg.ShutdownTimeout.Duration(), Logger: log, Audit: slog.New(unfiltered{log.Handler()}),
-		MaxStreamOps: int(cfg.StreamOps), SecretGrace: cmp.Or(cfg.SecretGrace.Duration(), -1),
+		CORSOrigins: cfg.CORSOrigins, MaxStreamOps: int(cfg.StreamOps), SecretGrace: cmp.Or(cfg.SecretGrace.Duration(), -1),
 	}
 	if cfg.OIDCIssuer != "" {
 		serving.Authenticator, err = oidc.New(oidc.Config{

@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"os"
 	"time"
 
 	"github.com/flowfabric/flowfabric/internal/config"
@@ -31,30 +28,6 @@ func (b *booted) listen(ctx context.Context, cfg *config.Server) error {
 		}
 	}
 	return nil
-}
-
-// tlsConfig returns nil for none.
-func tlsConfig(cfg *config.Server) (*tls.Config, error) {
-	if cfg.TLSCert == "" {
-		return nil, nil
-	}
-	cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("read FF_TLS_CERT_FILE and FF_TLS_KEY_FILE: %w", err)
-	}
-	security := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
-	if cfg.TLSClientCA == "" {
-		return security, nil
-	}
-	text, err := os.ReadFile(cfg.TLSClientCA)
-	if err != nil {
-		return nil, fmt.Errorf("read FF_TLS_CLIENT_CA_FILE: %w", err)
-	}
-	security.ClientCAs, security.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
-	if !security.ClientCAs.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("read FF_TLS_CLIENT_CA_FILE: %s has no certificate in PEM form", cfg.TLSClientCA)
-	}
-	return security, nil
 }
 
 // serve answers requests until ctx ends; then it finishes those under way, within the configured time.

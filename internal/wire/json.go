@@ -116,8 +116,11 @@ func (e *BadJSON) Error() string {
 // Decode reads a command. Members that are not known are refused, since somebody means something by them. Its error is a
 // [*BadJSON].
 func Decode(text []byte, into any) error {
-	if len(bytes.TrimSpace(text)) == 0 {
+	switch string(bytes.TrimSpace(text)) {
+	case "":
 		text = []byte("{}")
+	case "null":
+		return &BadJSON{Detail: "want an object, not a JSON null"}
 	}
 	if err := json.Unmarshal(text, into, strict); err != nil {
 		return badJSON(err, "")

@@ -42,9 +42,11 @@ const (
 
 // Op is an operation of the service.
 type Op struct {
-	Name  string // snake_case, unique: the last segment of its path
-	Role  Role
-	Class Class
+	Name    string // snake_case, unique: the last segment of its path
+	Summary string // one line for people
+	Tag     string // what it is about, for documents
+	Role    Role
+	Class   Class
 	// Repeatable says that a client may send the command again when it does not know what became of it.
 	Repeatable bool
 	Batch      string       // verb below [BatchPath]; empty for what is not batched
@@ -68,8 +70,9 @@ type Call[In, Out any] struct{ *Op }
 var Ops = map[string]*Op{}
 
 func define[In, Out any](name string, role Role, class Class, do func(flowfabric.Service, context.Context, In) (Out, error), options ...func(*Op)) Call[In, Out] {
+	text := summaries[name]
 	op := &Op{
-		Name: name, Role: role, Class: class, Repeatable: class != Writes,
+		Name: name, Summary: text.summary, Tag: text.tag, Role: role, Class: class, Repeatable: class != Writes,
 		In: reflect.TypeFor[In](), Out: reflect.TypeFor[Out](),
 		invoke: func(svc flowfabric.Service, ctx context.Context, in any) (any, error) {
 			return do(svc, ctx, *in.(*In))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"reflect"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,6 +97,9 @@ func TestOps_EveryCommandAndAnswerIsReadAsItWasWritten(t *testing.T) {
 		if !snake.MatchString(name) {
 			t.Errorf("operation %q is not in snake_case", name)
 		}
+		if op.Summary == "" || op.Tag == "" || strings.HasSuffix(op.Summary, ".") {
+			t.Errorf("operation %q is about %q: %q; want a line in summary.go, without a full stop", name, op.Tag, op.Summary)
+		}
 		for _, typ := range []reflect.Type{op.In, op.Out} {
 			for _, full := range []bool{false, true} {
 				in := reflect.New(typ)
@@ -156,6 +160,7 @@ func TestDecode_SaysWhichFieldIsWrongAndNotWhatItSaid(t *testing.T) {
 		{"a span with a huge exponent", `{"delay_ms":1e999999999}`, "/delay_ms", "want a number, in milliseconds, that is valid", false},
 		{"bad id", `{"id":"secret"}`, "/id", "is not valid", false},
 		{"not base64", `{"payload":"secret!"}`, "/payload", "want a base64 string, not a JSON string", false},
+		{"nothing", ` null `, "", "want an object, not a JSON null", false},
 		{"no object", `[]`, "", "want an object, not a JSON [", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
