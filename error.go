@@ -111,6 +111,7 @@ const (
 	CodeStreamClosed           Code = "stream_closed"
 	CodeStaleOwner             Code = "stale_owner_cannot_append"
 
+	CodePartitionMismatch Code = "partition_mismatch"
 	CodeBug               Code = "bug"
 	CodeUnavailable       Code = "unavailable"
 	CodeResourceExhausted Code = "resource_exhausted"
@@ -198,6 +199,7 @@ var codes = map[Code]CodeInfo{
 	CodeStreamClosed:           {FamilyState, ClassTerminal, http.StatusConflict},
 	CodeStaleOwner:             {FamilyState, ClassTerminal, http.StatusConflict},
 
+	CodePartitionMismatch: {FamilyConflict, ClassTerminal, http.StatusInternalServerError},
 	CodeBug:               {FamilyBug, ClassBug, http.StatusInternalServerError},
 	CodeUnavailable:       {FamilyUnavailable, ClassRetryable, http.StatusServiceUnavailable},
 	CodeResourceExhausted: {FamilyResourceExhausted, ClassRetryable, http.StatusTooManyRequests},
@@ -332,6 +334,7 @@ var (
 	ErrStreamClosed           = &Error{Code: CodeStreamClosed}
 	ErrStaleOwner             = &Error{Code: CodeStaleOwner}
 
+	ErrPartitionMismatch = &Error{Code: CodePartitionMismatch}
 	ErrBug               = &Error{Code: CodeBug}
 	ErrUnavailable       = &Error{Code: CodeUnavailable}
 	ErrResourceExhausted = &Error{Code: CodeResourceExhausted}

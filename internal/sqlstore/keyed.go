@@ -56,6 +56,9 @@ var Keyed = map[record.Family]*KeyedTable{
 	record.LimitScopes: behind(limitScopes, "", func(k record.LimitScopeKey) *record.LimitScope { return &record.LimitScope{LimitScopeKey: k} }),
 
 	record.EventCursors: behind(eventCursors, "", func(k record.EventCursorKey) *record.EventCursor { return &record.EventCursor{EventCursorKey: k} }),
+	record.PartitionCounts: behind(partitionCounts, "", func(k record.PartitionCountsKey) *record.PartitionCount {
+		return &record.PartitionCount{PartitionCountsKey: k}
+	}),
 }
 
 func contended(t *KeyedTable) *KeyedTable {

@@ -38,12 +38,14 @@ const (
 	Secrets Family = "secret"
 	// EventCursors are the positions readers of events had kept for them.
 	EventCursors Family = "event_cursor"
+	// PartitionCounts is how many partitions there are.
+	PartitionCounts Family = "partition_config"
 )
 
 // Families lists the keyed families.
 var Families = []Family{
 	Lanes, Workers, Secrets, Flows, Edges, Groups, Errands, Backlogs, BacklogMembers, Suspensions, Waitpoints, Signals, Replies, Steps,
-	Streams, Summaries, Budgets, UsageKeys, Ledgers, Quotas, QuotaUses, Parkings, LimitScopes, EventCursors,
+	Streams, Summaries, Budgets, UsageKeys, Ledgers, Quotas, QuotaUses, Parkings, LimitScopes, EventCursors, PartitionCounts,
 }
 
 // CompareKeys orders keys by family, then bytewise by their parts, then by partition.
