@@ -36,7 +36,8 @@ type Config struct {
 	// DueBatch is how many due executions one commit carries on: 1 to 1,000, default 200.
 	DueBatch int
 	// Retention is how long a finished execution is kept if its policy does not say: 1 s to 100 years, default
-	// [flowfabric.DefaultRetention]. It counts for executions that end from now on.
+	// [flowfabric.DefaultRetention]. It counts for executions that end from now on. A set of required capabilities that
+	// nothing waits with is forgotten after as long.
 	Retention time.Duration
 	// EventRetention is how long events are kept: 1 s to 100 years, default 7 days.
 	EventRetention time.Duration
@@ -173,7 +174,7 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 		Poll: cfg.DuePoll, Batch: cfg.DueBatch, ReclaimDeadWorkers: cfg.ReclaimDeadWorkers, Logger: cfg.Logger,
 	})
 	e.group.Go(e.due.Run)
-	t := &trimmer{st: st, clock: cfg.Clock, events: cfg.EventRetention, kept: uint64(cfg.EventLimit)}
+	t := &trimmer{st: st, clock: cfg.Clock, events: cfg.EventRetention, kept: uint64(cfg.EventLimit), routes: cfg.Retention}
 	e.group.Go(func(ctx context.Context) { loop.Every(ctx, cfg.Clock, cfg.Logger, "trim", nil, t.step) })
 	e.group.Go(func(context.Context) {
 		for w := range wakes {

@@ -95,7 +95,7 @@ func fullIdempotency() *record.Idempotency {
 }
 
 func fullRoute() *record.Route {
-	return &record.Route{Lane: mail, ID: -1 << 62, Capabilities: []string{"gpu", "größe"}, Partition: homePartition}
+	return &record.Route{Lane: mail, ID: -1 << 62, Capabilities: []string{"gpu", "größe"}, Partition: homePartition, SeenAt: start - 1}
 }
 
 func fullEvent() record.Event {
