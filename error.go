@@ -116,6 +116,7 @@ const (
 	CodeUnauthorized Code = "unauthorized"
 	CodeForbidden    Code = "forbidden"
 
+	CodePartitionMismatch Code = "partition_mismatch"
 	CodeBug               Code = "bug"
 	CodeUnavailable       Code = "unavailable"
 	CodeResourceExhausted Code = "resource_exhausted"
@@ -207,6 +208,7 @@ var codes = map[Code]CodeInfo{
 	CodeUnauthorized: {FamilyAuthority, ClassTerminal, http.StatusUnauthorized},
 	CodeForbidden:    {FamilyAuthority, ClassTerminal, http.StatusForbidden},
 
+	CodePartitionMismatch: {FamilyConflict, ClassTerminal, http.StatusInternalServerError},
 	CodeBug:               {FamilyBug, ClassBug, http.StatusInternalServerError},
 	CodeUnavailable:       {FamilyUnavailable, ClassRetryable, http.StatusServiceUnavailable},
 	CodeResourceExhausted: {FamilyResourceExhausted, ClassRetryable, http.StatusTooManyRequests},
@@ -345,6 +347,7 @@ var (
 	ErrUnauthorized = &Error{Code: CodeUnauthorized}
 	ErrForbidden    = &Error{Code: CodeForbidden}
 
+	ErrPartitionMismatch = &Error{Code: CodePartitionMismatch}
 	ErrBug               = &Error{Code: CodeBug}
 	ErrUnavailable       = &Error{Code: CodeUnavailable}
 	ErrResourceExhausted = &Error{Code: CodeResourceExhausted}

@@ -54,6 +54,7 @@ func TestCodes_Table(t *testing.T) {
 		{ErrPendingWaitpointExpired, FamilyState, ClassInformational, 409},
 		{ErrTargetNotSignalable, FamilyState, ClassTerminal, 409},
 		{ErrWaitpointAlreadyExists, FamilyConflict, ClassTerminal, 409},
+		{ErrPartitionMismatch, FamilyConflict, ClassTerminal, 500},
 		{ErrSecretNotInitialized, FamilyUnavailable, ClassRetryable, 503},
 		{ErrKeyNotFound, FamilyNotFound, ClassTerminal, 404},
 		{ErrUnauthorized, FamilyAuthority, ClassTerminal, 401},

@@ -23,8 +23,9 @@ import (
 
 // Config of an [Engine]. The zero value is the default of every field.
 type Config struct {
-	// Partitions is the number of logical partitions. It must be the same for every engine of a deployment, for ever.
-	// Default [flowfabric.DefaultPartitions].
+	// Partitions is the number of logical partitions. It must be the same for every engine of a deployment, for ever: the
+	// first engine that opens a store leaves it there. Default: what the store has, or [flowfabric.DefaultPartitions] if it
+	// has none yet.
 	Partitions flowfabric.PartitionConfig
 	// ClaimPoll is the longest a waiting claim goes without asking the store: 10 ms to 1 minute, default 5 s, or 1 s on a
 	// store without wake-ups. Wake-ups make it irrelevant unless one is lost.
@@ -35,7 +36,8 @@ type Config struct {
 	// DueBatch is how many due executions one commit carries on: 1 to 1,000, default 200.
 	DueBatch int
 	// Retention is how long a finished execution is kept if its policy does not say: 1 s to 100 years, default
-	// [flowfabric.DefaultRetention]. It counts for executions that end from now on.
+	// [flowfabric.DefaultRetention]. It counts for executions that end from now on. A set of required capabilities that
+	// nothing waits with is forgotten after as long.
 	Retention time.Duration
 	// EventRetention is how long events are kept: 1 s to 100 years, default 7 days.
 	EventRetention time.Duration
@@ -58,7 +60,6 @@ type Config struct {
 }
 
 func (c *Config) setDefaults() {
-	c.Partitions = cmp.Or(c.Partitions, flowfabric.DefaultPartitions())
 	c.DuePoll = cmp.Or(c.DuePoll, 1500*time.Millisecond)
 	c.DueBatch = cmp.Or(c.DueBatch, 200)
 	c.Retention = cmp.Or(c.Retention, flowfabric.DefaultRetention)
@@ -78,7 +79,7 @@ func (c *Config) validate() error {
 	bad := func(field, problem string) error {
 		return &flowfabric.Error{Code: flowfabric.CodeInvalidInput, Op: "engine.Open", Detail: "Config." + field + " " + problem}
 	}
-	if p := c.Partitions; p.Flow == 0 || p.Budget == 0 || p.Quota == 0 {
+	if p, none := c.Partitions, (flowfabric.PartitionConfig{}); p != none && (p.Flow == 0 || p.Budget == 0 || p.Quota == 0) {
 		return bad("Partitions", "has a family without partitions")
 	}
 	if c.ClaimPoll != 0 && (c.ClaimPoll < 10*time.Millisecond || c.ClaimPoll > time.Minute) {
@@ -137,7 +138,8 @@ type Engine struct {
 var _ flowfabric.Service = (*Engine)(nil)
 
 // Open starts an engine over st. The store stays the caller's: Close leaves it open, so that it can be closed after the
-// last engine. ctx bounds the start alone.
+// last engine. ctx bounds the start alone. It fails with [flowfabric.ErrInvalidInput] for a field of cfg that is out of its
+// bounds, and with [flowfabric.ErrPartitionMismatch] for a store that was made for other partition counts.
 func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 	cfg.setDefaults()
 	if err := cfg.validate(); err != nil {
@@ -153,6 +155,9 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 	}
 	e.rules = ops.Rules{
 		Partitions: cfg.Partitions, Retention: cfg.Retention, Home: e.home, OneShard: len(st.Shards()) == 1, Beliefs: store.NewBeliefs(),
+	}
+	if err := e.keepPartitions(ctx); err != nil {
+		return nil, fmt.Errorf("open engine: %w", err)
 	}
 	e.intake = newIntake(st, e.rules, cfg.Clock)
 	e.scopes = newScopes(st, cfg.Clock)
@@ -171,7 +176,7 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 		Poll: cfg.DuePoll, Batch: cfg.DueBatch, ReclaimDeadWorkers: cfg.ReclaimDeadWorkers, Logger: cfg.Logger,
 	})
 	e.group.Go(e.due.Run)
-	t := &trimmer{st: st, clock: cfg.Clock, events: cfg.EventRetention, kept: uint64(cfg.EventLimit)}
+	t := &trimmer{st: st, clock: cfg.Clock, events: cfg.EventRetention, kept: uint64(cfg.EventLimit), routes: cfg.Retention}
 	e.group.Go(func(ctx context.Context) { loop.Every(ctx, cfg.Clock, cfg.Logger, "trim", nil, t.step) })
 	e.group.Go(func(context.Context) {
 		for w := range wakes {
@@ -184,6 +189,36 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 // home returns the partition that stands for the shard of another.
 func (e *Engine) home(p flowfabric.Partition) flowfabric.Partition {
 	return e.st.Shards()[e.st.Shard(p)]
+}
+
+// Partitions returns how many partitions a store was made for; the zero value for one that no engine has opened yet.
+func Partitions(ctx context.Context, st store.Store) (flowfabric.PartitionConfig, error) {
+	e := &Engine{st: st}
+	counts, err := ops.Rules{Home: e.home}.PartitionCounts(ctx, st)
+	return counts, commit.Coded(err)
+}
+
+// keepPartitions takes the partition counts from the store, or leaves there what it was told if the store has none. That
+// takes a commit only once in the life of a store.
+func (e *Engine) keepPartitions(ctx context.Context) error {
+	counts, err := e.rules.PartitionCounts(ctx, e.st)
+	if err != nil {
+		return commit.Coded(err)
+	}
+	if counts == (flowfabric.PartitionConfig{}) {
+		keep := e.rules.KeepPartitions(cmp.Or(e.rules.Partitions, flowfabric.DefaultPartitions()), &counts)
+		if err := e.st.Apply(ctx, []*store.Unit{&keep.Unit}); err != nil {
+			return commit.Coded(err)
+		}
+		if err := keep.Outcome(); err != nil {
+			return err
+		}
+	}
+	if err := ops.SamePartitions(counts, cmp.Or(e.rules.Partitions, counts)); err != nil {
+		return err
+	}
+	e.rules.Partitions = counts
+	return nil
 }
 
 // watch subscribes to other processes' commits and sets the claim poll that goes with having or not having them.

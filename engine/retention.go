@@ -9,13 +9,15 @@ import (
 	"github.com/flowfabric/flowfabric/store"
 )
 
-// trimmer removes what is kept no longer: finished executions with all their records, old events, old idempotency keys.
+// trimmer removes what is kept no longer: finished executions with all their records, old events, old idempotency keys, routes
+// nothing was ready on for long.
 // It has a tenth of one connection, and more of it, up to a half, for as long as that is not enough.
 type trimmer struct {
 	st     store.Store
 	clock  clock.Clock
 	events time.Duration // how long events are kept
 	kept   uint64        // and how many
+	routes time.Duration // how long routes are kept that have no work
 
 	rest  int           // it rests so many times longer than a batch took; 0 until its first step
 	since time.Time     // since when each batch was followed by another, at this rest; zero: the last was not
@@ -49,7 +51,7 @@ func (t *trimmer) step(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	start := t.clock.Now()
-	done, err := t.st.Trim(ctx, store.Trim{EventsBefore: max(1, tx.Now().Add(-t.events)), EventsKept: t.kept, Limit: trimBatch})
+	done, err := t.st.Trim(ctx, store.Trim{EventsBefore: max(1, tx.Now().Add(-t.events)), EventsKept: t.kept, RoutesBefore: max(1, tx.Now().Add(-t.routes)), Limit: trimBatch})
 	if err != nil {
 		return 0, err
 	}

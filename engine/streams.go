@@ -82,9 +82,14 @@ func (r streamReader) ReadTail(ctx context.Context, q flowfabric.TailStream) (fl
 	return r.rules.TailStream(ctx, r.st, q)
 }
 
+// ReadFrames implements [tail.Reader].
+func (r streamReader) ReadFrames(ctx context.Context, q flowfabric.TailStream) (flowfabric.StreamPage, error) {
+	return r.rules.TailFrames(ctx, r.st, q)
+}
+
 // LookAt implements [tail.Reader].
-func (r streamReader) LookAt(ctx context.Context, keys []record.StreamKey) ([]tail.State, error) {
-	found, err := r.rules.LookAtStreams(ctx, r.st, keys)
+func (r streamReader) LookAt(ctx context.Context, keys []record.StreamKey, closure bool) ([]tail.State, error) {
+	found, err := r.rules.LookAtStreams(ctx, r.st, keys, closure)
 	states := make([]tail.State, len(found))
 	for i, s := range found {
 		states[i] = tail.State(s)

@@ -52,7 +52,7 @@ func (s *Server) routeLive() {
 	s.add(route{
 		method: http.MethodGet, path: "/v1/executions/{execution_id}/follow", op: wire.TailStream.Op, name: "follow",
 		summary: "Send the output of an execution as it is written, over all its attempts, to its end",
-		query: reflect.TypeFor[followLive](), answers: live,
+		query:   reflect.TypeFor[followLive](), answers: live,
 		about: aboutLive + " Events: \"begins\", \"frame\" and \"ends\" of each attempt, and \"done\" when the execution has ended, the last. " +
 			"Each has attempt_index; a frame has a StreamFrame, an end closed_at and closed_reason.",
 		handle: func(w http.ResponseWriter, r *http.Request) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/store"
 )
 
 var capabilityTests = []behaviour{
@@ -12,6 +13,7 @@ var capabilityTests = []behaviour{
 	{"WorkNobodyCanDoDoesNotStandInTheWay", testCapabilityNoBlocking},
 	{"TokensAreOpaque", testCapabilityTokens},
 	{"OrderAcrossRoutes", testCapabilityOrder},
+	{"ARouteThatWasForgottenIsLearnedFromItsWork", testCapabilityForgotten},
 	{"AnotherEnginesRouteIsFound", testCapabilityOtherEngine},
 	{"DelayedWorkFindsItsWorker", testCapabilityDelayed},
 	{"HoldAfterRetryAndReclaim", testCapabilityRetry},
@@ -71,6 +73,40 @@ func testCapabilityOrder(e *env) {
 		got = append(got, c.ExecutionID)
 	}
 	e.equal("order", got, []ff.ExecutionID{ab, b, any1, a})
+}
+
+// testCapabilityForgotten: the store forgets a route that nothing is ready on. Work that becomes ready on it later is found
+// all the same, by an engine that has never heard of it, and the store has it again for the next.
+func testCapabilityForgotten(e *env) {
+	const many = 150
+	registered := func() (n int) {
+		for _, r := range e.dump().Routes {
+			if r.Lane == e.lane {
+				n++
+			}
+		}
+		return n
+	}
+	for n := range many {
+		e.submit(ff.Submit{DelayUntil: e.pace.now().Add(time.Hour), Policy: requiring(fmt.Sprintf("rare-%d", n), "gpu")})
+	}
+	e.equal("registered", registered(), many)
+	for trimmed := (store.Trimmed{Routes: 1}); trimmed.Routes > 0; {
+		var err error
+		trimmed, err = e.store.Trim(e.Context(), store.Trim{RoutesBefore: e.pace.now() - 1, Limit: 40})
+		e.ok(err)
+	}
+	e.equal("registered before their time", registered(), many)
+	e.pace.Advance(time.Minute)
+	_, err := e.store.Trim(e.Context(), store.Trim{RoutesBefore: e.pace.now() - 1, Limit: 10_000})
+	e.ok(err)
+	e.equal("registered when they were forgotten", registered(), 0)
+	e.advance(2 * time.Hour)
+	other := e.engine()
+	e.equal("without gpu", len(e.offering(other, 1, "rare-7")), 0)
+	e.equal("one of them", len(e.offering(other, 10, "rare-7", "gpu")), 1)
+	e.equal("registered again", registered(), many)
+	e.equal("another", len(e.offering(e.engine(), 10, "rare-8", "gpu")), 1)
 }
 
 // testCapabilityOtherEngine: a route this engine has not seen is found by a claim that finds nothing else.

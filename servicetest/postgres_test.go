@@ -32,6 +32,13 @@ var databases atomic.Int64
 
 var onPostgres = Harness{Open: func(t testing.TB, clock store.Clock) store.Store {
 	t.Helper()
+	st, _ := freshPostgres(t, clock)
+	return st
+}}
+
+// freshPostgres returns a store over a database of its own, and the URL of that.
+func freshPostgres(t testing.TB, clock store.Clock) (store.Store, string) {
+	t.Helper()
 	name := fmt.Sprintf("ff_servicetest_%d_%d", os.Getpid(), databases.Add(1))
 	execute(t, "CREATE DATABASE "+name+" TEMPLATE template0")
 	t.Cleanup(func() { execute(t, "DROP DATABASE "+name+" WITH (FORCE)") })
@@ -50,8 +57,8 @@ var onPostgres = Harness{Open: func(t testing.TB, clock store.Clock) store.Store
 		t.Fatal(err)
 	}
 	st, err := postgres.Open(t.Context(), u.String(), &postgres.Config{Clock: clock})
-	return closedByCleanup(t, st, err)
-}}
+	return closedByCleanup(t, st, err), u.String()
+}
 
 // execute runs a statement on the server's own database.
 func execute(t testing.TB, sql string) {

@@ -45,6 +45,7 @@ func Run(t *testing.T, h Harness) {
 		{name: "Request", tests: requestTests},
 		{name: "Registry", tests: registryTests},
 		{name: "Reclaim", tests: reclaimTests, cfg: engine.Config{ReclaimDeadWorkers: true, DueBatch: 2}},
+		{name: "Partitions", tests: partitionTests, cfg: engine.Config{Partitions: fewPartitions}},
 		{name: "Retention", tests: retentionTests},
 		{name: "EventRetention", tests: eventRetentionTests, cfg: engine.Config{EventRetention: time.Hour}},
 		{name: "Lease", tests: leaseTests},

@@ -36,7 +36,9 @@ type Catalog interface {
 	EventEnds(ctx context.Context) ([]EventEnd, error)
 	// Trim removes what may be forgotten, at most t.Limit of each kind: executions whose RetainUntil is at or before now,
 	// with their attempts and index entries; events at or before t.EventsBefore, or more than t.EventsKept places from the
-	// end of their log; idempotency records that expired at or before now. It takes care not to stand in the way of commits,
+	// end of their log; idempotency records that expired at or before now; routes that were seen at or before t.RoutesBefore and
+	// have no entry in the claim order. A route that has one is seen now. One that goes may be missed by an execution that is
+	// submitted at the same moment, or that is not ready yet: whoever claims must not rely on it. Trim takes care not to stand in the way of commits,
 	// and may be called by several engines at once.
 	Trim(ctx context.Context, t Trim) (Trimmed, error)
 }
@@ -134,7 +136,8 @@ type EventEnd struct {
 type Trim struct {
 	EventsBefore flowfabric.Timestamp // 0: none for its age
 	EventsKept   uint64               // how many places of a log are kept; 0: any number
-	// Limit is how many executions, and how many keys, 1 to 10,000; of events [EventsPerTrim] times as many, since an
+	RoutesBefore flowfabric.Timestamp // 0: none; what is seen now is left alone, whatever it says
+	// Limit is how many executions, how many keys and how many routes, 1 to 10,000; of events [EventsPerTrim] times as many, since an
 	// execution leaves several.
 	Limit int
 }
@@ -145,9 +148,10 @@ const EventsPerTrim = 4
 // Trimmed says what [Catalog.Trim] removed.
 type Trimmed struct {
 	Executions, Events, Keys int
+	Routes                   int // that were removed, or found to have work
 }
 
 // Full reports whether there may be more than a limit allowed to remove.
 func (t Trimmed) Full(limit int) bool {
-	return max(t.Executions, t.Keys) >= limit || t.Events >= EventsPerTrim*limit
+	return max(t.Executions, t.Keys, t.Routes) >= limit || t.Events >= EventsPerTrim*limit
 }

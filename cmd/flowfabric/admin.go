@@ -25,11 +25,7 @@ func newCollisions() *cobra.Command {
 flows live on the partition of their lane. No store and no server is needed.`,
 		Args: cobra.NoArgs,
 		RunE: begin(func(cmd *cobra.Command, _ []string) error {
-			// The store does not matter here, but a configuration without one is not valid.
-			environ := slices.DeleteFunc(os.Environ(), func(line string) bool {
-				return !strings.HasPrefix(line, "FF_LANES=") && !strings.Contains(line, "_PARTITIONS=")
-			})
-			cfg, _, err := config.Load(append(environ, "FF_STORE_URL=memory:"))
+			cfg, err := placement(os.Environ())
 			if err != nil {
 				return usageError{err}
 			}
@@ -37,6 +33,16 @@ flows live on the partition of their lane. No store and no server is needed.`,
 			return nil
 		}),
 	}
+}
+
+// placement is what an environment says of partitions and lanes.
+func placement(environ []string) (config.Server, error) {
+	// The store does not matter here, but a configuration without one is not valid.
+	some := slices.DeleteFunc(slices.Clone(environ), func(line string) bool {
+		return !strings.HasPrefix(line, "FF_LANES=") && !strings.Contains(line, "_PARTITIONS=")
+	})
+	cfg, _, err := config.Load(append(some, "FF_STORE_URL=memory:"))
+	return cfg, err
 }
 
 // printCollisions prints the report of chapter 70, section 11.

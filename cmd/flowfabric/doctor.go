@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/engine"
 	"github.com/flowfabric/flowfabric/internal/backend"
 	"github.com/flowfabric/flowfabric/store"
 )
@@ -36,13 +38,14 @@ func newDoctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "Check that a server or a store is well: schema, clock, secrets, leases, lanes",
 		Long: `Check that a server or a store is well: that it answers, and how fast; with --store that its schema is up to
-date and its clock agrees with this machine's; that a secret signs; that no lease has run out without being
-taken up; which lanes hand out nothing. A check that fails is exit status 1.`,
+date, its clock agrees with this machine's, and its partition counts are those of the environment; that a
+secret signs; that no lease has run out without being taken up; which lanes hand out nothing. A check that
+fails is exit status 1.`,
 		Args: cobra.NoArgs,
 	}, func(ctx context.Context, s *session, _ []string) error {
 		found := []finding{{"version", gradeOK, buildVersion().String() + ", " + buildVersion().goVersion}}
 		if url != "" {
-			found = append(found, checkSchema(ctx, url), s.checkClock(ctx, url))
+			found = append(found, checkSchema(ctx, url), s.checkClock(ctx, url), checkPartitions(ctx, url))
 		}
 		for _, check := range []func(context.Context) finding{s.checkAnswer, s.checkSecrets, s.checkLeases, s.checkLanes} {
 			found = append(found, check(ctx))
@@ -104,6 +107,37 @@ func (s *session) checkClock(ctx context.Context, url string) finding {
 		return finding{"clock", gradeWarn, fmt.Sprintf("the store's is %s ahead of this machine's", span(skew))}
 	}
 	return finding{"clock", gradeOK, "agrees with the store's"}
+}
+
+// checkPartitions compares what a store was made for with what a server would be started with here.
+func checkPartitions(ctx context.Context, url string) finding {
+	const check = "partitions"
+	bad := func(err error) finding { return finding{check, gradeFail, err.Error()} }
+	cfg, err := placement(os.Environ())
+	if err != nil {
+		return bad(err)
+	}
+	asked := cfg.Partitions()
+	st, closeStore, err := backend.Open(ctx, url)
+	if err != nil {
+		return bad(err)
+	}
+	defer func() { _ = closeStore() }() // only read
+	stored, err := engine.Partitions(ctx, st)
+	switch {
+	case err != nil:
+		return bad(err)
+	case stored == (flowfabric.PartitionConfig{}):
+		return finding{check, gradeOK, "none kept yet; the first server keeps its own"}
+	case stored != asked:
+		return finding{check, gradeFail, fmt.Sprintf("the store was made for %s; a server would be started with %s here: see FF_FLOW_PARTITIONS", counts(stored), counts(asked))}
+	}
+	return finding{check, gradeOK, counts(stored)}
+}
+
+// counts prints numbers of partitions.
+func counts(p flowfabric.PartitionConfig) string {
+	return fmt.Sprintf("%d flow, %d budget, %d quota", p.Flow, p.Budget, p.Quota)
 }
 
 func (s *session) checkAnswer(ctx context.Context) finding {

@@ -39,6 +39,7 @@ type node struct {
 	Flows   int           // of the callers submit flows
 	Steps   bool          // callers submit work of several steps
 	Pause   time.Duration // of a caller after a call
+	Limited *limited      // callers submit work under these limits, and report usage
 
 	Slots int           // handlers that run at once; 0: no worker
 	TTL   time.Duration // of its leases; 0: leaseTTL
@@ -54,6 +55,7 @@ const (
 	ackCompleted = "completed" // id
 	ackBegan     = "began"     // id/step
 	ackRecorded  = "recorded"  // id/step
+	ackSpent     = "spent"     // key of a report
 	ackCount     = "count"     // completed since the last count
 	ackRefused   = "refused"   // operation, code, whether it may be tried again
 )
@@ -101,8 +103,11 @@ func (n *node) run() error {
 	var wg sync.WaitGroup
 	for i := range n.Callers {
 		submit := n.submit
-		if i < n.Flows {
+		switch {
+		case i < n.Flows:
 			submit = n.submitFlows
+		case n.Limited != nil:
+			submit = n.submitLimited
 		}
 		wg.Go(func() { submit(ctx, svc, rep) })
 	}
@@ -174,16 +179,22 @@ func (n *node) work(ctx context.Context, on flowfabric.Service, rep *report) err
 		if n.Work > 0 {
 			loop.Sleep(ctx, wall, n.Work, nil)
 		}
-		if id := t.ID().UUID(); n.Flaky && t.Attempt() == 0 && id[15]%3 == 0 {
-			return "", fmt.Errorf("the first attempt of %s fails on purpose", t.ID())
-		}
-		return "ok", nil
+		return "ok", n.failSome(t)
 	})
 	n.handleSteps(w, rep)
+	n.handleLimited(w, rep)
 	worker.Handle(w, kindOfBroken, func(context.Context, *worker.Task, struct{}) (string, error) {
 		return "", worker.Permanent(errors.New("it fails on purpose"))
 	})
 	return w.Run(ctx)
+}
+
+// failSome is the error of a third of the first attempts.
+func (n *node) failSome(t *worker.Task) error {
+	if id := t.ID().UUID(); n.Flaky && t.Attempt() == 0 && id[15]%3 == 0 {
+		return fmt.Errorf("the first attempt of %s fails on purpose", t.ID())
+	}
+	return nil
 }
 
 // acknowledging reports each completion that was acknowledged, and each call that was refused.

@@ -29,7 +29,7 @@ type process struct {
 		ready     bool
 		submitted []ack
 		completed []ack
-		steps     map[string][]ack // what was said of steps, by its first word
+		said      map[string][]ack // what was said of steps and of usage, by its first word
 		counted   int
 		refused   []refusal
 	}
@@ -101,11 +101,11 @@ func (p *process) hear(words []string) error {
 		p.mu.submitted = append(p.mu.submitted, ack{words[1], at})
 	case what == ackCompleted && len(words) == 2:
 		p.mu.completed = append(p.mu.completed, ack{words[1], at})
-	case (what == ackBegan || what == ackRecorded) && len(words) == 2:
-		if p.mu.steps == nil {
-			p.mu.steps = make(map[string][]ack)
+	case (what == ackBegan || what == ackRecorded || what == ackSpent) && len(words) == 2:
+		if p.mu.said == nil {
+			p.mu.said = make(map[string][]ack)
 		}
-		p.mu.steps[what] = append(p.mu.steps[what], ack{words[1], at})
+		p.mu.said[what] = append(p.mu.said[what], ack{words[1], at})
 	case what == ackCount && len(words) == 2:
 		n, err := strconv.Atoi(words[1])
 		p.mu.counted += n
@@ -157,11 +157,11 @@ func (p *process) completed() []ack {
 	return slices.Clip(p.mu.completed)
 }
 
-// heard is what was said of steps with a word.
+// heard is what was said of steps or of usage with a word.
 func (p *process) heard(word string) []ack {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clip(p.mu.steps[word])
+	return slices.Clip(p.mu.said[word])
 }
 
 func (p *process) counted() int {

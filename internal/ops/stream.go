@@ -138,12 +138,27 @@ type StreamState struct {
 	Closed bool
 }
 
-// LookAtStreams tells how streams stand, in the order of keys.
-func (r Rules) LookAtStreams(ctx context.Context, st store.Store, keys []record.StreamKey) ([]StreamState, error) {
+// TailFrames reads behind a place and does not tell whether the stream is closed: one query.
+func (r Rules) TailFrames(ctx context.Context, st store.Store, q ff.TailStream) (page ff.StreamPage, err error) {
+	fq, err := r.framesQuery(framesBehind(&q))
+	if err == nil {
+		var tx *store.Tx
+		if tx, err = st.View(ctx, store.Reads{Frames: []store.FramesQuery{fq}}); err == nil {
+			page = framesPage(tx, &fq)
+		}
+	}
+	return page, named("tail stream", err)
+}
+
+// LookAtStreams tells how streams stand, in the order of keys; whether they are closed only if closure is set. Without, it is
+// one query.
+func (r Rules) LookAtStreams(ctx context.Context, st store.Store, keys []record.StreamKey, closure bool) ([]StreamState, error) {
 	var reads store.Reads
 	for _, key := range keys {
-		reads.Executions = append(reads.Executions, key.ExecutionID)
-		reads.Attempts = append(reads.Attempts, attemptOf(key))
+		if closure {
+			reads.Executions = append(reads.Executions, key.ExecutionID)
+			reads.Attempts = append(reads.Attempts, attemptOf(key))
+		}
 		reads.Records = append(reads.Records, key)
 	}
 	tx, err := st.View(ctx, reads)
@@ -152,8 +167,11 @@ func (r Rules) LookAtStreams(ctx context.Context, st store.Store, keys []record.
 	}
 	states := make([]StreamState, len(keys))
 	for i, key := range keys {
-		at, _ := closedOf(tx, attemptOf(key))
-		states[i] = StreamState{Last: lastOf(tx, key.ExecutionID, key.AttemptIndex), Closed: at != 0}
+		states[i].Last = lastOf(tx, key.ExecutionID, key.AttemptIndex)
+		if closure {
+			at, _ := closedOf(tx, attemptOf(key))
+			states[i].Closed = at != 0
+		}
 	}
 	return states, nil
 }
@@ -176,14 +194,20 @@ func (r Rules) readStreamWith(ctx context.Context, st store.Store, q *ff.ReadStr
 	if err != nil {
 		return page, nil, err
 	}
+	page = framesPage(tx, &fq)
+	page.ClosedAt, page.ClosedReason = closedOf(tx, att)
+	return page, tx, nil
+}
+
+// framesPage is the answer to a query for frames, the unit's first.
+func framesPage(tx *store.Tx, fq *store.FramesQuery) (page ff.StreamPage) {
 	size := 0
 	for _, f := range tx.Frames(0) {
 		size += len(f.Payload)
 		page.Frames = append(page.Frames, frameOf(f))
 	}
 	page.More = len(page.Frames) == fq.Limit || size >= fq.Bytes
-	page.ClosedAt, page.ClosedReason = closedOf(tx, att)
-	return page, tx, nil
+	return page
 }
 
 func attemptOf(s record.StreamKey) record.AttemptKey {

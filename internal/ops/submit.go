@@ -174,8 +174,23 @@ func (r Rules) register(tx *store.Tx, e *record.Execution, isKnown func(ff.LaneI
 		tx.Register(r.newLane(e, tx.Now()))
 	}
 	if e.Route != 0 && !isKnown(e.Lane, e.Route) {
-		tx.PutRoute(&record.Route{Lane: e.Lane, ID: e.Route, Capabilities: e.Capabilities, Partition: e.ID.Partition()})
+		tx.PutRoute(newRoute(e, tx.Now()))
 	}
+}
+
+func newRoute(e *record.Execution, now ff.Timestamp) *record.Route {
+	return &record.Route{Lane: e.Lane, ID: e.Route, Capabilities: e.Capabilities, Partition: e.ID.Partition(), SeenAt: now}
+}
+
+// RegisterRoute tells the store of the route of an execution again, which it had forgotten for want of work.
+func (r Rules) RegisterRoute(e *record.Execution) *Op {
+	op := &Op{name: "register route"}
+	op.Partition = e.ID.Partition()
+	op.Decide = func(tx *store.Tx) error {
+		tx.PutRoute(newRoute(e, tx.Now()))
+		return nil
+	}
+	return op
 }
 
 // FollowKey makes the second step create the execution the key already maps to, if a crash has kept the first submitter

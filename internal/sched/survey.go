@@ -61,6 +61,9 @@ func (s *Scheduler) survey(ctx context.Context, lanes []*lane) error {
 	if err := s.readRoutes(ctx, unknown); err != nil {
 		return err
 	}
+	if err := s.learnFromWork(ctx, s.unregistered(lanes, found, unknown)); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, l := range lanes {
@@ -70,6 +73,54 @@ func (s *Scheduler) survey(ctx context.Context, lanes []*lane) error {
 					s.markAll(l, n)
 				}
 			}
+		}
+	}
+	return nil
+}
+
+// unregistered are queries for the first execution of each route that has work and that the store does not have: it forgets
+// those without any, and who knew such a route does not register it again.
+func (s *Scheduler) unregistered(lanes []*lane, found [][]int64, read []flowfabric.LaneID) (list []store.ClaimQuery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, l := range lanes {
+		if !slices.Contains(read, l.name) {
+			continue
+		}
+		for _, route := range found[i] {
+			if _, ok := l.numbers[route]; !ok {
+				list = append(list, store.ClaimQuery{Lane: l.name, Routes: []int64{route}, Limit: 1})
+			}
+		}
+	}
+	return list
+}
+
+// learnPage is how many routes are learned from their work in one round trip.
+const learnPage = 100
+
+// learnFromWork learns what routes require from an execution on each, and registers them for others. A route whose work has
+// gone meanwhile stays unknown.
+func (s *Scheduler) learnFromWork(ctx context.Context, list []store.ClaimQuery) error {
+	for page := range slices.Chunk(list, learnPage) {
+		tx, err := s.st.View(ctx, store.Reads{Claimable: page})
+		if err != nil {
+			return commit.Coded(err)
+		}
+		var units []*store.Unit
+		s.mu.Lock()
+		for i := range page {
+			for _, e := range tx.Claimable(i) {
+				s.lane(e.Lane).learn(e.Route, e.Capabilities)
+				units = append(units, &s.rules.RegisterRoute(e).Unit)
+			}
+		}
+		s.mu.Unlock()
+		if len(units) == 0 {
+			continue
+		}
+		if err := s.commit.Do(ctx, units...); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -57,6 +57,9 @@ var Keyed = map[record.Family]*KeyedTable{
 
 	record.EventCursors: behind(eventCursors, "", func(k record.EventCursorKey) *record.EventCursor { return &record.EventCursor{EventCursorKey: k} }),
 	record.APIKeys:      behind(apiKeys, "", func(k record.APIKeyKey) *record.APIKey { return &record.APIKey{APIKeyKey: k} }),
+	record.PartitionCounts: behind(partitionCounts, "", func(k record.PartitionCountsKey) *record.PartitionCount {
+		return &record.PartitionCount{PartitionCountsKey: k}
+	}),
 }
 
 func contended(t *KeyedTable) *KeyedTable {

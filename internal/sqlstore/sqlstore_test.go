@@ -205,6 +205,10 @@ var examples = map[record.Family]record.Keyed{
 		Roles: []flowfabric.Role{"worker"}, Namespaces: []flowfabric.Namespace{"a,b"}, Lanes: []flowfabric.LaneID{`c"d`}, CreatedAt: 5,
 		CreatedBy: "ann", ExpiresAt: 6, RotatedAt: 7, PreviousUntil: 8, RevokedAt: 9, RevokedBy: "bob",
 	},
+	record.PartitionCounts: &record.PartitionCount{
+		PartitionCountsKey: record.PartitionCountsKey{Home: flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: 3}},
+		Version:            4, Counts: flowfabric.PartitionConfig{Flow: 65535, Budget: 5, Quota: 6}, SetAt: 7,
+	},
 	record.Secrets: &record.Secret{
 		SecretKey: record.SecretKey{Home: flowfabric.Partition{Family: flowfabric.FamilyFlow, Index: 3}, Kid: "k1"},
 		Version:   4, Secret: []byte{0, 1, 255}, Active: true, RotatedAt: 7, ExpiresAt: 9,
@@ -253,7 +257,7 @@ func TestKeyed_DueColumnHoldsTheDueTime(t *testing.T) {
 		record.Groups: "", record.Errands: "enqueued_at_ms", record.Backlogs: "due_at_ms", record.BacklogMembers: "",
 		record.Suspensions: "", record.Waitpoints: "due_at_ms", record.Signals: "", record.Replies: "expires_at_ms", record.Steps: "",
 		record.Streams: "expires_at_ms", record.Summaries: "", record.Ledgers: "", record.Quotas: "", record.Parkings: "", record.LimitScopes: "",
-		record.EventCursors: "", record.APIKeys: "",
+		record.EventCursors: "", record.APIKeys: "", record.PartitionCounts: "",
 		record.Budgets: "due_at_ms", record.UsageKeys: "expires_at_ms", record.QuotaUses: "due_at_ms",
 	}
 	for family, table := range Keyed {

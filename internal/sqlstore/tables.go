@@ -58,6 +58,7 @@ var Routes = Table[record.Route]{Name: "ff_route", Keys: 2, Columns: fixed(
 	integer("route", Int64, func(r *record.Route) *int64 { return &r.ID }),
 	list("capabilities", List, func(r *record.Route) *[]string { return &r.Capabilities }),
 	home(func(r *record.Route) *flowfabric.Partition { return &r.Partition }),
+	integer("seen_at_ms", Int64, func(r *record.Route) *flowfabric.Timestamp { return &r.SeenAt }),
 )}
 
 // Events is ff_event, the one log behind the four event feeds, as it is written: the store gives the place.

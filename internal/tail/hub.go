@@ -5,6 +5,7 @@ package tail
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -20,8 +21,11 @@ import (
 type Reader interface {
 	// ReadTail reads behind a place, without waiting, and tells the last frame of the stream as of the same instant.
 	ReadTail(ctx context.Context, q flowfabric.TailStream) (flowfabric.StreamPage, flowfabric.FrameID, error)
-	// LookAt tells how streams stand, in the order of keys, of which there are at most [LookMost].
-	LookAt(ctx context.Context, keys []record.StreamKey) ([]State, error)
+	// ReadFrames reads frames behind a place, without waiting and without looking whether the stream is closed.
+	ReadFrames(ctx context.Context, q flowfabric.TailStream) (flowfabric.StreamPage, error)
+	// LookAt tells how streams stand, in the order of keys, of which there are at most [LookMost]. Whether they are closed it
+	// tells only if closure is set, which costs several times as much.
+	LookAt(ctx context.Context, keys []record.StreamKey, closure bool) ([]State, error)
 }
 
 // State is how a stream stands.
@@ -49,6 +53,9 @@ const (
 	// restPause is enough.
 	lookPause = 500 * time.Millisecond
 	restPause = 2 * time.Second
+	// closureLooks is how many looks there are for one that also sees what others have closed: three seconds. A stream that
+	// was moving is seen to be closed as soon as it moves no more.
+	closureLooks = 6
 	// linger is how long a stream stays watched when its last viewer has gone: most call again at once.
 	linger = 5 * time.Second
 )
@@ -230,14 +237,15 @@ func (h *Hub) Committed(e *record.Execution) {
 
 // run looks at the watched streams until none is left.
 func (h *Hub) run(ctx context.Context) {
-	for loop.Sleep(ctx, h.clock, loop.Jitter(lookPause), nil) {
+	for turn := 1; loop.Sleep(ctx, h.clock, loop.Jitter(lookPause), nil); turn++ {
 		list, more := h.due()
 		if !more {
 			return
 		}
+		list = slices.DeleteFunc(list, (*stream).stir)
 		for len(list) > 0 {
 			n := min(len(list), LookMost)
-			h.look(ctx, list[:n])
+			h.look(ctx, list[:n], turn%closureLooks == 0)
 			list = list[n:]
 		}
 	}
@@ -268,12 +276,12 @@ func (h *Hub) due() (list []*stream, more bool) {
 }
 
 // look wakes the viewers of streams that are not as they were known. One that cannot be looked at is looked at again.
-func (h *Hub) look(ctx context.Context, list []*stream) {
+func (h *Hub) look(ctx context.Context, list []*stream, closure bool) {
 	keys := make([]record.StreamKey, len(list))
 	for i, s := range list {
 		keys[i] = s.key
 	}
-	states, err := h.reader.LookAt(ctx, keys)
+	states, err := h.reader.LookAt(ctx, keys, closure)
 	if err != nil {
 		return
 	}

@@ -68,7 +68,13 @@ func (s *shelf) ReadTail(_ context.Context, q flowfabric.TailStream) (page flowf
 	return page, last, nil
 }
 
-func (s *shelf) LookAt(_ context.Context, keys []record.StreamKey) ([]tail.State, error) {
+func (s *shelf) ReadFrames(ctx context.Context, q flowfabric.TailStream) (flowfabric.StreamPage, error) {
+	page, _, err := s.ReadTail(ctx, q)
+	page.ClosedAt, page.ClosedReason = 0, ""
+	return page, err
+}
+
+func (s *shelf) LookAt(_ context.Context, keys []record.StreamKey, closure bool) ([]tail.State, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looks++
@@ -77,7 +83,7 @@ func (s *shelf) LookAt(_ context.Context, keys []record.StreamKey) ([]tail.State
 		if list := s.frames[key]; len(list) > 0 {
 			states[i].Last = list[len(list)-1].ID
 		}
-		states[i].Closed = s.closed[key]
+		states[i].Closed = closure && s.closed[key]
 	}
 	return states, nil
 }

@@ -31,7 +31,9 @@ type stream struct {
 	window     []flowfabric.StreamFrame
 	bytes      int
 	open       bool // the stream was open, and nothing was heard since that may have closed it
-	reads      map[flowfabric.TailStream]*reading
+	// moving: others have appended when it was last looked at. It is then read at once, since a look would only say so again.
+	moving bool
+	reads  map[flowfabric.TailStream]*reading
 }
 
 func newStream(key record.StreamKey, all *atomic.Int64) *stream {
@@ -103,12 +105,24 @@ func (s *stream) looked(state State) {
 	defer s.mu.Unlock()
 	if ahead := state.Last.Compare(s.last) > 0; ahead || !s.known || state.Closed {
 		s.known = s.known && !ahead
+		s.moving = s.moving || ahead && s.last != (flowfabric.FrameID{})
 		if state.Closed {
 			s.open = false
 			s.ends++
 		}
 		s.wake()
 	}
+}
+
+// stir wakes the viewers of a stream that others append to, and reports whether it is one.
+func (s *stream) stir() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.moving {
+		s.known = false
+		s.wake()
+	}
+	return s.moving
 }
 
 // drop forgets the window.
@@ -143,7 +157,7 @@ func (t *tailing) next(ctx context.Context) (flowfabric.StreamPage, <-chan struc
 	r := s.reads[q]
 	first := r == nil || r.turn != s.turn // one that began before the last change may not have seen it
 	if first {
-		r = &reading{done: make(chan struct{}), turn: s.turn, ends: s.ends}
+		r = &reading{done: make(chan struct{}), turn: s.turn, ends: s.ends, moving: s.moving}
 		s.reads[q] = r
 	}
 	s.mu.Unlock()
@@ -195,6 +209,7 @@ func (t *tailing) moveTo(at flowfabric.FrameID) {
 // reading is a read of the store that several viewers share: they want the same.
 type reading struct {
 	turn, ends int // of the stream, when the read began
+	moving     bool
 	done       chan struct{}
 	page       flowfabric.StreamPage
 	last       flowfabric.FrameID
@@ -204,11 +219,24 @@ type reading struct {
 // run reads, whoever of its viewers has gone meanwhile.
 func (r *reading) run(ctx context.Context, h *Hub, s *stream, q flowfabric.TailStream) {
 	r.err = h.Read(func() (err error) {
+		if r.moving {
+			r.page, err = h.reader.ReadFrames(ctx, q)
+			if n := len(r.page.Frames); err != nil || n > 0 {
+				if n > 0 {
+					r.last = r.page.Frames[n-1].ID
+				}
+				return err
+			}
+			r.moving = false // it may have come to its end
+		}
 		r.page, r.last, err = h.reader.ReadTail(ctx, q)
 		return err
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if r.err == nil && len(r.page.Frames) == 0 {
+		s.moving = false
+	}
 	if s.reads[q] == r {
 		delete(s.reads, q)
 	}

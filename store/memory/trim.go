@@ -3,6 +3,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"slices"
 
 	"github.com/google/btree"
 
@@ -32,6 +33,7 @@ func (s *Store) Trim(ctx context.Context, t store.Trim) (store.Trimmed, error) {
 		sh := s.shards[i]
 		sum.Executions += sh.trimExecutions(ses.now, t.Limit-sum.Executions)
 		sum.Keys += sh.trimKeys(ses.now, t.Limit-sum.Keys)
+		sum.Routes += sh.trimRoutes(ses.now, t.RoutesBefore, t.Limit-sum.Routes)
 		sum.Events += sh.log.trim(&t, store.EventsPerTrim*t.Limit-sum.Events)
 		ses.Close()
 	}
@@ -72,6 +74,47 @@ func (sh *shard) trimKeys(now flowfabric.Timestamp, limit int) int {
 		delete(sh.idempotency, entry.key)
 	}
 	return len(gone)
+}
+
+// hasReady reports whether a route has an entry in the claim order.
+func (sh *shard) hasReady(lane flowfabric.LaneID, route int64) (found bool) {
+	start := firstReady(lane)
+	start.Route = route
+	sh.ready.AscendGreaterOrEqual(start, func(entry store.ReadyEntry) bool {
+		found = entry.Lane == lane && entry.Route == route
+		return false
+	})
+	return found
+}
+
+// trimRoutes looks at the routes that were seen up to a time, the oldest first.
+func (sh *shard) trimRoutes(now, before flowfabric.Timestamp, limit int) int {
+	var old []*record.Route
+	for _, list := range sh.routes {
+		for _, r := range list {
+			if r.SeenAt <= min(before, now-1) {
+				old = append(old, r)
+			}
+		}
+	}
+	slices.SortFunc(old, func(x, y *record.Route) int {
+		return cmp.Or(cmp.Compare(x.SeenAt, y.SeenAt), cmp.Compare(x.Lane, y.Lane), cmp.Compare(x.ID, y.ID))
+	})
+	old = old[:min(len(old), limit)]
+	for _, r := range old {
+		list := sh.routes[r.Lane]
+		i := slices.Index(list, r)
+		if sh.hasReady(r.Lane, r.ID) {
+			seen := *r
+			seen.SeenAt = now
+			list[i] = &seen
+			continue
+		}
+		if sh.routes[r.Lane] = slices.Delete(list, i, i+1); len(sh.routes[r.Lane]) == 0 {
+			delete(sh.routes, r.Lane)
+		}
+	}
+	return len(old)
 }
 
 // upTo yields at most limit entries, in order.

@@ -40,6 +40,7 @@ func StatementTexts() map[string]string {
 		"trim executions":       trimExecutions.sql,
 		"trim keys":             trimKeys.sql,
 		"trim events":           trimEvents.sql,
+		"trim routes":           trimRoutes.sql,
 		"scanned events":        scannedEvents.sql,
 		"read events":           readEvents.sql,
 		"gone events":           goneEvents.sql,

@@ -19,6 +19,7 @@ type family struct {
 	table *sqlstore.KeyedTable
 	byKey *statement
 	hold  *statement // byKey that locks, for a family whose records are contended; else nil
+	seize *statement // hold that fails instead of waiting
 	take  *statement // what is due, nil when nothing ever is
 	peek  *statement
 	list  []*statement // by the length of the prefix
@@ -38,6 +39,7 @@ func newFamily(name record.Family) *family {
 	f := &family{name: name, table: table, byKey: newStatement(recordsByKeyText(table, ``))}
 	if table.Contended {
 		f.hold = newStatement(recordsByKeyText(table, ` FOR NO KEY UPDATE`))
+		f.seize = newStatement(recordsByKeyText(table, ` FOR NO KEY UPDATE NOWAIT`))
 	}
 	if table.Due != "" {
 		f.take = newStatement(dueRecordsText(table) + ` FOR NO KEY UPDATE SKIP LOCKED`)
@@ -139,6 +141,7 @@ func (f *family) first() [][]byte {
 // keyedReads is what the loads of a round trip ask of the keyed families, and the answers.
 type keyedReads struct {
 	peek  bool
+	turns *turns // nil: wait in any order
 	keys  []record.Key
 	found []record.Keyed
 }
@@ -163,20 +166,25 @@ func (r *keyedReads) byFamily() map[*family][]record.Key {
 func (r *keyedReads) send(t *trip) {
 	keys := r.byFamily()
 	for _, f := range families {
-		if len(keys[f]) == 0 {
+		if f.hold == nil || r.peek {
+			r.sendOf(t, f, f.byKey, keys[f])
 			continue
 		}
-		st := f.byKey
-		if f.hold != nil && !r.peek {
-			st = f.hold
-			slices.SortFunc(keys[f], record.CompareKeys) // all lock in one order
-		}
-		var sc scanner
-		t.send(st, f.keyArrays(keys[f]), func(values [][]byte) error {
-			r.found = append(r.found, *scan(&sc, &f.table.Table, values))
-			return nil
-		})
+		coming, passed := r.turns.split(keys[f])
+		r.sendOf(t, f, f.hold, coming)
+		r.sendOf(t, f, f.seize, passed)
 	}
+}
+
+func (r *keyedReads) sendOf(t *trip, f *family, st *statement, keys []record.Key) {
+	if len(keys) == 0 {
+		return
+	}
+	var sc scanner
+	t.send(st, f.keyArrays(keys), func(values [][]byte) error {
+		r.found = append(r.found, *scan(&sc, &f.table.Table, values))
+		return nil
+	})
 }
 
 func (r *keyedReads) deliver(b *store.Batch) {
@@ -215,6 +223,9 @@ func (s *session) dueRecords(l *store.Load, asked store.DueRecordsQuery) *query 
 			q.keyed = append(q.keyed, r)
 			if !l.Peek {
 				s.taken.addRecord(r.Key())
+				if f.hold != nil {
+					s.turns.hold(r.Key())
+				}
 			}
 			return nil
 		})

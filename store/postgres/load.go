@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/flowfabric/flowfabric"
@@ -21,6 +22,9 @@ func (s *session) Load(ctx context.Context, b *store.Batch, loads []*store.Load)
 	r := gather(s, loads)
 	r.send(t)
 	if err := t.run(); err != nil {
+		if s.turns.refused(err) {
+			return fmt.Errorf("postgres: load records: %w: %w", store.ErrConflict, err)
+		}
 		return classify("load records", err, notSent)
 	}
 	s.st.floors.answered(s.looks)
@@ -45,7 +49,7 @@ func (st *Store) view(ctx context.Context, b *store.Batch, l *store.Load) error 
 		s.sendSettings(t)
 		r.send(t)
 	} else {
-		s.sendBegin(t, snapshotStatement, true)
+		s.sendBegin(t, snapshotStatement, needsClock)
 		r.send(t)
 		t.send(commitStatement, nil, nil)
 	}
@@ -105,6 +109,10 @@ type query struct {
 
 func gather(s *session, loads []*store.Load) *reads {
 	r := &reads{s: s, loads: loads}
+	if s != nil {
+		r.keyed.turns = s.turns
+		r.keyed.keys = s.turns.first()
+	}
 	for _, l := range loads {
 		r.keyed.keys = append(r.keyed.keys, l.Reads.Records...)
 		r.keyed.peek = l.Peek

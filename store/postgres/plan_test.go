@@ -94,6 +94,7 @@ func checkPlans(t *testing.T, url string) {
 			"trim expired frames", texts["trim expired frames"], "ff_stream_frame_pkey",
 			"(partition_key = ff_retention.partition_key) AND (execution_id = ff_retention.execution_id)",
 		},
+		{"trim routes", texts["trim routes"], "ff_route_seen", "seen_at_ms <= "},
 		{"due streams", texts["stream due, take"], "ff_stream_meta_due", "expires_at_ms <= "},
 		{"read events", texts["read events"], "ff_event_pkey", "(seq > $1) AND (seq <= "},
 		{"count members", postgres.CountMembersText(), "ff_exec_core_flow", "(flow_id = $1) AND (partition_key = $2)"},

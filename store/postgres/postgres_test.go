@@ -134,7 +134,7 @@ func migrated(t testing.TB) string {
 	}
 	t.Cleanup(func() {
 		run(t, url, `TRUNCATE ff_exec_core, ff_attempt, ff_idempotency, ff_route, ff_ready, ff_due, ff_retention, ff_lane_slot,
-			ff_expired_lease, ff_lane_registry, ff_worker_registry, ff_waitpoint_hmac, ff_event, ff_event_gone, ff_event_cursor, ff_api_key, ff_flow_core, ff_edge,
+			ff_expired_lease, ff_lane_registry, ff_worker_registry, ff_waitpoint_hmac, ff_event, ff_event_gone, ff_event_cursor, ff_api_key, ff_partition_config, ff_flow_core, ff_edge,
 			ff_edge_group, ff_errand, ff_cancel_backlog, ff_cancel_backlog_member, ff_suspension_current, ff_waitpoint_pending,
 			ff_signal, ff_suspend_dedup, ff_step, ff_stream_meta, ff_stream_summary, ff_stream_frame,
 			ff_budget_policy, ff_budget_usage_dedup, ff_budget_usage_by_exec, ff_quota_policy, ff_quota_use, ff_limit_parking, ff_limit_scope`)

@@ -15,6 +15,7 @@ type session struct {
 	c     *conn
 	open  bool // a transaction is under way
 	taken taken
+	turns *turns  // of all tries of a batch; nil of a view
 	looks []*look // claim queries that stepped over floors
 	stale bool    // the queues held entries that no record stands behind
 	// careful: an earlier try met a conflict. Rows that ought to be new may be there, written by hand: inserting them
@@ -27,8 +28,9 @@ const maxClockAge = 10 * time.Second
 
 // begin opens a session. It asks the server for nothing but its clock, once in the life of a store and when the machine has
 // slept.
-func (st *Store) begin(ctx context.Context, careful bool) (store.Session, error) {
-	s := &session{st: st, careful: careful}
+func (st *Store) begin(ctx context.Context, careful bool, tries *turns) (store.Session, error) {
+	tries.restart()
+	s := &session{st: st, careful: careful, turns: tries}
 	if _, age := st.clock.estimate(); st.cfg.Clock != nil || age != unknown {
 		return s, nil
 	}

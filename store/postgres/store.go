@@ -83,11 +83,11 @@ func (st *Store) Apply(ctx context.Context, units []*store.Unit) error {
 		return err
 	}
 	defer st.running.RUnlock()
-	again := false
+	again, tries := false, &turns{}
 	return store.Execute(ctx, units, func(ctx context.Context) (store.Session, error) {
 		careful := again
 		again = true
-		return st.begin(ctx, careful)
+		return st.begin(ctx, careful, tries)
 	})
 }
 

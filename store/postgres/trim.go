@@ -73,6 +73,17 @@ var (
 		ON CONFLICT (family) DO UPDATE SET seq = greatest(o.seq, EXCLUDED.seq))
 	SELECT count(*) FROM d`)
 
+	// A route with work is put at the end of the line, so that each is looked at once in a while. The last parameter is the
+	// storage clock. Nobody who submits waits for the lock: what is registered already is not written.
+	trimRoutes = newStatement(`WITH d AS MATERIALIZED (
+		SELECT r.lane_id, r.route, EXISTS (SELECT 1 FROM ff_ready q WHERE q.lane_id = r.lane_id AND q.route = r.route OFFSET 0) AS used
+		FROM ff_route r WHERE r.seen_at_ms <= least($1::bigint, coalesce($3::bigint, ` + sqlNow + `) - 1) ORDER BY r.seen_at_ms LIMIT $2::bigint
+		FOR UPDATE SKIP LOCKED),
+	u AS (UPDATE ff_route r SET seen_at_ms = coalesce($3::bigint, ` + sqlNow + `) FROM d
+		WHERE d.used AND r.lane_id = ANY (ARRAY[d.lane_id]) AND r.route = d.route),
+	x AS (DELETE FROM ff_route r USING d WHERE NOT d.used AND r.lane_id = ANY (ARRAY[d.lane_id]) AND r.route = d.route)
+	SELECT count(*) FROM d`)
+
 	// What is removed a second time after a crash is no loss, so nobody waits for the disk.
 	trimSettings = newStatement(`SELECT set_config('synchronous_commit', 'off', true)`)
 )
@@ -104,6 +115,11 @@ func (st *Store) Trim(ctx context.Context, what store.Trim) (done store.Trimmed,
 	}
 	if done.Keys, err = s.trim(ctx, trimKeys, now, what.Limit); err != nil {
 		return done, classify("trim idempotency keys", err, notSent)
+	}
+	if what.RoutesBefore != 0 {
+		if done.Routes, err = s.trim(ctx, trimRoutes, int64Param(int64(what.RoutesBefore)), what.Limit, now); err != nil {
+			return done, classify("trim routes", err, notSent)
+		}
 	}
 	if what.EventsBefore != 0 || what.EventsKept != 0 {
 		kept := int64(math.MaxInt64)

@@ -40,12 +40,14 @@ const (
 	EventCursors Family = "event_cursor"
 	// APIKeys are what callers of the HTTP API present.
 	APIKeys Family = "api_key"
+	// PartitionCounts is how many partitions there are.
+	PartitionCounts Family = "partition_config"
 )
 
 // Families lists the keyed families.
 var Families = []Family{
 	Lanes, Workers, Secrets, Flows, Edges, Groups, Errands, Backlogs, BacklogMembers, Suspensions, Waitpoints, Signals, Replies, Steps,
-	Streams, Summaries, Budgets, UsageKeys, Ledgers, Quotas, QuotaUses, Parkings, LimitScopes, EventCursors, APIKeys,
+	Streams, Summaries, Budgets, UsageKeys, Ledgers, Quotas, QuotaUses, Parkings, LimitScopes, EventCursors, APIKeys, PartitionCounts,
 }
 
 // Believed says that engines take records of the family as they saw them last, and find out by the version when they are wrong.

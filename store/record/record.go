@@ -179,6 +179,8 @@ type Route struct {
 	ID           int64
 	Capabilities []string
 	Partition    flowfabric.Partition // where it was first seen
+	// SeenAt is when it was registered, or last found to have work by [store.Catalog.Trim].
+	SeenAt flowfabric.Timestamp
 }
 
 // EventFamily is one of the four feeds of the log.

@@ -32,6 +32,17 @@ func TestPlans(t *testing.T) {
 		{"attempts of", sqlAttemptsOf, "SEARCH ff_attempt USING PRIMARY KEY (partition_key=? AND execution_id=? AND attempt_index>?)"},
 		{"idempotency", sqlIdempotency, "SEARCH ff_idempotency USING PRIMARY KEY (namespace=? AND idempotency_key=?)"},
 		{"routes", sqlRoutes, "SEARCH ff_route USING PRIMARY KEY (lane_id=?)"},
+		{
+			"routes to forget", sqlForgetRoutes,
+			"SEARCH ff_route USING PRIMARY KEY (lane_id=? AND route=?)\nLIST SUBQUERY 3\n" +
+				"SEARCH ff_route USING COVERING INDEX ff_route_seen (seen_at_ms<?)\nCREATE BLOOM FILTER\nCORRELATED SCALAR SUBQUERY 2\n" +
+				"SEARCH e USING COVERING INDEX ff_exec_core_ready (lane_id=? AND route=?)",
+		},
+		{
+			"routes to see", sqlSeeRoutes,
+			"SEARCH ff_route USING PRIMARY KEY (lane_id=? AND route=?)\nLIST SUBQUERY 2\n" +
+				"SEARCH ff_route USING COVERING INDEX ff_route_seen (seen_at_ms<?)\nCREATE BLOOM FILTER",
+		},
 		{"execution of an entry", sqlExecutionAt, "SEARCH ff_exec_core USING INTEGER PRIMARY KEY (rowid=?)"},
 		{"ready", sqlReady, "SEARCH ff_exec_core USING INDEX ff_exec_core_ready (lane_id=? AND route=?)"}, // all it answers is in the index
 		{"ready route", sqlReadyRoute, "SEARCH ff_exec_core USING COVERING INDEX ff_exec_core_ready (lane_id=? AND route>?)"},

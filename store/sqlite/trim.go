@@ -37,6 +37,11 @@ const (
 	sqlOldEvents    = ` WHERE (occurred_at_ms <= ? OR seq <= ?) AND seq IN (SELECT seq FROM ff_event ORDER BY seq LIMIT ?)`
 	sqlForgetKeys   = `DELETE FROM ff_idempotency WHERE (namespace, idempotency_key) IN
 		(SELECT namespace, idempotency_key FROM ff_idempotency WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?)`
+	// Of the routes that were not seen for long those without work go; what is left of them is seen now.
+	sqlForgetRoutes = "DELETE FROM ff_route WHERE (lane_id, route) IN (" + sqlOldRoutes + `) AND NOT EXISTS
+		(SELECT 1 FROM ff_exec_core e WHERE e.ready = 1 AND e.lane_id = ff_route.lane_id AND e.route = ff_route.route)`
+	sqlSeeRoutes = "UPDATE ff_route SET seen_at_ms = ?3 WHERE (lane_id, route) IN (" + sqlOldRoutes + ")"
+	sqlOldRoutes = "SELECT lane_id, route FROM ff_route WHERE seen_at_ms <= ?1 ORDER BY seen_at_ms, lane_id, route LIMIT ?2"
 )
 
 // Trim implements [store.Catalog], in many short transactions. Pages that become empty are used again; the file does not
@@ -51,6 +56,9 @@ func (s *Store) Trim(ctx context.Context, t store.Trim) (store.Trimmed, error) {
 	}{
 		{limit: t.Limit, before: s.trimFrames, remove: (*session).trimExecutions, count: &done.Executions},
 		{limit: t.Limit, remove: (*session).trimKeys, count: &done.Keys},
+		{limit: t.Limit, count: &done.Routes, remove: func(sn *session, most int) (int, error) {
+			return sn.trimRoutes(&t, most)
+		}},
 		{limit: store.EventsPerTrim * t.Limit, count: &done.Events, remove: func(sn *session, most int) (int, error) {
 			return sn.trimEvents(&t, most)
 		}},
@@ -149,6 +157,19 @@ func (sn *session) trimKeys(most int) (int, error) {
 	return sn.removed(sqlForgetKeys, int64(sn.now), int64(most))
 }
 
+func (sn *session) trimRoutes(t *store.Trim, most int) (int, error) {
+	if t.RoutesBefore == 0 {
+		return 0, nil
+	}
+	before := int64(min(t.RoutesBefore, sn.now-1))
+	gone, err := sn.removed(sqlForgetRoutes, before, int64(most))
+	if err != nil || gone == most {
+		return gone, err
+	}
+	seen, err := sn.removed(sqlSeeRoutes, before, int64(most-gone), int64(sn.now))
+	return gone + seen, err
+}
+
 func (sn *session) trimEvents(t *store.Trim, most int) (int, error) {
 	var kept int64
 	if t.EventsKept > 0 {
@@ -168,7 +189,7 @@ func (sn *session) trimEvents(t *store.Trim, most int) (int, error) {
 	return sn.removed(sqlForgetEvents, int64(t.EventsBefore), kept, int64(most))
 }
 
-// removed runs a statement and returns how many rows it removed.
+// removed runs a statement and returns how many rows it removed or changed.
 func (sn *session) removed(sql string, args ...int64) (int, error) {
 	s, err := prepare(sn.conn.db, sql)
 	if err != nil {

@@ -128,7 +128,8 @@ func (a *audit) removed(id flowfabric.ExecutionID, h *history) {
 	}
 }
 
-// routes: an execution that needs capabilities is on a route that says so, else no claimer would ask for it.
+// routes: an execution that needs capabilities is on a route, and the route, if the store has it, says so; else no claimer
+// would ask for it. The store forgets a route without work, and claimers then learn it from its next execution.
 func (a *audit) routes(d *store.Dump) {
 	type key struct {
 		lane flowfabric.LaneID
@@ -144,9 +145,7 @@ func (a *audit) routes(d *store.Dump) {
 		case e.Route == 0 && len(e.Capabilities) > 0:
 			a.add(e.ID, "needs %v but is on no route", e.Capabilities)
 		case e.Route == 0:
-		case !ok:
-			a.add(e.ID, "is on route %d of lane %q, which is not registered", e.Route, e.Lane)
-		case !slices.Equal(capabilities, e.Capabilities):
+		case ok && !slices.Equal(capabilities, e.Capabilities):
 			a.add(e.ID, "needs %v, its route %v", e.Capabilities, capabilities)
 		}
 	}

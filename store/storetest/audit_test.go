@@ -145,7 +145,6 @@ func TestViolations_EachBrokenRuleIsReported(t *testing.T) {
 		{"attempt without end", func(d *store.Dump) { d.Executions[1].AttemptEndsAt = now + 20 }, "I28: its attempt ends at 1700000000020 and it is due at 1700000000030"},
 		{"attempt that ends without a lease", func(d *store.Dump) { d.Executions[2].AttemptEndsAt = now }, "its attempt ends at 1700000000000, but nobody holds it"},
 		{"deadline forgotten", func(d *store.Dump) { d.Executions[2].DeadlineAt = now + 5 }, "I28: its deadline is 1700000000005 and it is due at 0"},
-		{"route unknown", func(d *store.Dump) { d.Routes = nil }, `is on route 77 of lane "mail", which is not registered`},
 		{"route lies", func(d *store.Dump) { d.Routes[0].Capabilities = nil }, "needs [gpu], its route []"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -95,7 +95,7 @@ func fullIdempotency() *record.Idempotency {
 }
 
 func fullRoute() *record.Route {
-	return &record.Route{Lane: mail, ID: -1 << 62, Capabilities: []string{"gpu", "größe"}, Partition: homePartition}
+	return &record.Route{Lane: mail, ID: -1 << 62, Capabilities: []string{"gpu", "größe"}, Partition: homePartition, SeenAt: start - 1}
 }
 
 func fullEvent() record.Event {
@@ -171,6 +171,10 @@ func fullRecords() []record.Keyed {
 		},
 		&record.Parking{
 			ParkingKey: record.ParkingKey{Gate: "budget/1", Place: "00001/2", ExecutionID: member(3)}, Version: 1, ParkedAt: start + 1,
+		},
+		&record.PartitionCount{
+			PartitionCountsKey: record.PartitionCountsKey{Home: homePartition}, Version: 1,
+			Counts: ff.PartitionConfig{Flow: 65535, Budget: 1, Quota: 2}, SetAt: start + 1,
 		},
 		&record.Quota{
 			QuotaKey: record.QuotaKey{Home: homePartition, QuotaID: ff.QuotaID(uuidOf(131))}, Version: 1,
@@ -274,6 +278,8 @@ func bareRecord(key record.Key) record.Keyed {
 		return &record.APIKey{APIKeyKey: key, Version: 1}
 	case record.EventCursorKey:
 		return &record.EventCursor{EventCursorKey: key, Version: 1}
+	case record.PartitionCountsKey:
+		return &record.PartitionCount{PartitionCountsKey: key, Version: 1}
 	case record.BudgetKey:
 		return &record.Budget{BudgetKey: key, Version: 1}
 	case record.UsageKeyKey:
@@ -346,6 +352,9 @@ func alter(v reflect.Value) {
 		return
 	case ff.FrameID:
 		v.Set(reflect.ValueOf(ff.FrameID{MS: start - 1, Seq: 77}))
+		return
+	case ff.PartitionConfig:
+		v.Set(reflect.ValueOf(ff.PartitionConfig{Flow: 1, Budget: 2, Quota: 3}))
 		return
 	case ff.GroupPolicy:
 		v.Set(reflect.ValueOf(ff.GroupPolicy{Kind: ff.AnyOf, OnSatisfied: ff.CancelRemaining}))

@@ -16,6 +16,8 @@ var trimTests = []behaviour{
 	{"TrimTakesTheOldestUpToTheLimit", testTrimLimit},
 	{"KeysAreTrimmedWhenTheyExpire", testTrimKeys},
 	{"EventsAreTrimmedByAge", testTrimEvents},
+	{"RoutesWithoutWorkAreTrimmed", testTrimRoutes},
+	{"RoutesAreTrimmedWhileOthersAreRegistered", testTrimRoutesConcurrently},
 	{"ChangedExecutionIsNotTrimmed", testTrimSparesReplayed},
 	{"ConcurrentTrimsShareTheWork", testTrimConcurrently},
 	{"TrimSpansShards", testTrimSpansShards},
@@ -161,6 +163,85 @@ func testTrimEvents(e *env) {
 	}))
 	e.equal("after the next", left(), []ff.Timestamp{6, 6, 7, 7, 9})
 	e.equal("all of it", e.trim(store.Trim{EventsBefore: start + 100}), store.Trimmed{Events: 5})
+}
+
+func testTrimRoutes(e *env) {
+	put := func(routes ...*record.Route) {
+		e.do(unit(store.Reads{}, func(tx *store.Tx) error {
+			for _, r := range routes {
+				tx.PutRoute(r)
+			}
+			return nil
+		}))
+	}
+	route := func(id int64, seen ff.Timestamp) *record.Route {
+		return &record.Route{Lane: mail, ID: id, Capabilities: []string{"c"}, Partition: homePartition, SeenAt: seen}
+	}
+	left := func() (ids []int64) {
+		for _, r := range e.dump().Routes {
+			ids = append(ids, r.ID)
+		}
+		return ids
+	}
+	at := func(n int, route int64) *record.Execution {
+		x := waiting(n)
+		x.Lane, x.Route = mail, route
+		return x
+	}
+	put(route(1, start-9), route(2, start-8), route(3, start-7), route(4, start), route(5, start+1))
+	e.put(at(1, 2), at(2, 4), at(3, 6)) // 6 is not registered
+	late := at(4, 1)
+	late.Ready = false
+	e.put(late) // it waits for something else
+	e.equal("without a time", e.trim(store.Trim{}), store.Trimmed{})
+	e.equal("before all", e.trim(store.Trim{RoutesBefore: start - 10}), store.Trimmed{})
+	e.ms(100)
+	e.equal("the oldest two", e.trim(store.Trim{RoutesBefore: start, Limit: 2}), store.Trimmed{Routes: 2})
+	e.equal("what is left", left(), []int64{2, 3, 4, 5})
+	e.equal("at or before", e.trim(store.Trim{RoutesBefore: start}), store.Trimmed{Routes: 2})
+	e.equal("what is left", left(), []int64{2, 4, 5})
+	e.equal("again", e.trim(store.Trim{RoutesBefore: start}), store.Trimmed{})
+	put(route(1, start+5), route(2, start+5)) // one that went comes again, one that is there stays as it is
+	var seen []ff.Timestamp
+	for _, r := range e.dump().Routes {
+		seen = append(seen, r.SeenAt)
+	}
+	e.equal("when they were seen", seen, []ff.Timestamp{start + 5, start + 100, start + 100, start + 1})
+	e.equal("what is seen now is left alone", e.trim(store.Trim{RoutesBefore: start + 200}), store.Trimmed{Routes: 2})
+	e.equal("what is left", left(), []int64{2, 4})
+	e.ms(1)
+	e.equal("later", e.trim(store.Trim{RoutesBefore: start + 200}), store.Trimmed{Routes: 2})
+	e.equal("what is left", left(), []int64{2, 4})
+}
+
+// testTrimRoutesConcurrently: neither who registers routes and work nor who trims them stands in the other's way.
+func testTrimRoutesConcurrently(e *env) {
+	const many = 60
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for range many {
+				if _, err := e.store.Trim(e.Context(), store.Trim{RoutesBefore: start + 1, Limit: 3}); err != nil {
+					e.Errorf("trim: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for n := 1; n <= many; n++ {
+		x := waiting(n)
+		x.Lane, x.Route, x.Capabilities = mail, int64(n%7+1), []string{"c"}
+		err := e.retry(unit(reads(x.ID), func(tx *store.Tx) error {
+			tx.PutExecution(x)
+			tx.PutRoute(&record.Route{Lane: mail, ID: x.Route, Capabilities: x.Capabilities, Partition: homePartition, SeenAt: start})
+			return nil
+		}))
+		if err != nil {
+			e.Errorf("register: %v", err)
+		}
+	}
+	wg.Wait()
+	e.equal("executions", len(e.dump().Executions), many)
 }
 
 // testTrimSparesReplayed: what is replayed, or kept longer, while it could be removed stays whole or goes whole.
