@@ -10,9 +10,14 @@ import (
 	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/clock"
+	"github.com/flowfabric/flowfabric/internal/obs"
+	"github.com/flowfabric/flowfabric/internal/tracing"
 	"github.com/flowfabric/flowfabric/internal/wire"
+	"github.com/flowfabric/flowfabric/observe"
 )
 
 // Config configures a [Server]. Without a Token it serves everything to everyone: bind it to loopback only.
@@ -34,6 +39,10 @@ type Config struct {
 	Token string
 	// TLS, if not nil, is how connections are secured; it should offer "h2" and "http/1.1".
 	TLS *tls.Config
+	// Metrics, if not nil, are served at /metrics, to everybody, and hear of requests and operations.
+	Metrics *obs.Metrics
+	// TracerProvider, if not nil, makes spans of requests and operations. A request may name the span it is part of.
+	TracerProvider trace.TracerProvider
 	// Logger hears of requests at level debug, of panics at error. Default: discards.
 	Logger *slog.Logger
 	// Clock tells the time of requests. Default: the machine's.
@@ -79,6 +88,7 @@ type Server struct {
 	mux    *http.ServeMux
 	routes []route
 	gate   map[wire.Class]chan struct{}
+	tracer trace.Tracer
 	// serving ends when the server is to stop.
 	serving context.Context
 	stop    context.CancelFunc
@@ -91,7 +101,7 @@ func New(svc flowfabric.Service, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		svc: svc, cfg: cfg, mux: http.NewServeMux(),
+		svc: observe.Service(svc, observe.Config{Metrics: cfg.Metrics, TracerProvider: cfg.TracerProvider}), tracer: tracing.TracerOf(cfg.TracerProvider), cfg: cfg, mux: http.NewServeMux(),
 		gate: map[wire.Class]chan struct{}{
 			wire.Reads: make(chan struct{}, cfg.MaxReads), wire.Writes: make(chan struct{}, cfg.MaxWrites), wire.Waits: make(chan struct{}, cfg.MaxWaits),
 		},
@@ -101,6 +111,7 @@ func New(svc flowfabric.Service, cfg Config) (*Server, error) {
 	s.routeBatches()
 	s.routeResources()
 	s.routeHealth()
+	s.routeMetrics()
 	s.add(route{
 		method: http.MethodGet, path: wire.CapabilitiesPath, name: "capabilities", class: wire.Reads, handle: s.capabilities,
 		answers: []answer{{status: http.StatusOK, body: reflect.TypeFor[wire.Capabilities]()}},
