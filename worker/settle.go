@@ -60,7 +60,7 @@ func (s *session) settle(t *Task, o outcome) {
 // tell tells the engine what became of a task. The report is repeated while the lease lasts; the calls are idempotent. It
 // reports whether the handler is to run again: what the task was to wait for has come.
 func (s *session) tell(t *Task, o outcome) (again bool) {
-	ctx, stop, lost := s.leases.enter(s.base, t, settling)
+	ctx, stop, lost := s.leases.enter(spanOf(s.base, t), t, settling)
 	defer stop(nil)
 	if lost != nil {
 		return false // it was logged when it was found
@@ -183,5 +183,6 @@ func (s *session) logLoss(ctx context.Context, t *Task, loss error) {
 		s.log.InfoContext(ctx, "execution cancelled; its result is dropped", "execution_id", t.ID(), "kind", t.Kind(), "error", loss)
 		return
 	}
+	s.metrics.LeasesLost.Inc()
 	s.log.WarnContext(ctx, "lease lost; the result is dropped", "execution_id", t.ID(), "kind", t.Kind(), "error", loss)
 }

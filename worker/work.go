@@ -66,7 +66,11 @@ func (s *session) runOnce(t *Task) outcome {
 	if lost != nil {
 		return outcome{action: told}
 	}
-	return s.handle(ctx, t)
+	seen, ctx := s.observe(ctx, t)
+	o := outcome{action: fail, category: flowfabric.FailureTransient}
+	defer func() { seen.end(o) }() // deferred, for runtime.Goexit
+	o = s.handle(ctx, t)
+	return o
 }
 
 // handle runs the handler and says what follows from how it ended.

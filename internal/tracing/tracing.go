@@ -121,8 +121,13 @@ func End(span trace.Span, err error) {
 		if coded, ok := errors.AsType[*flowfabric.Error](err); ok {
 			text = string(coded.Code)
 		}
-		span.SetStatus(codes.Error, text)
-		span.SetAttributes(attribute.String("error.type", text))
+		Fail(span, text)
 	}
 	span.End()
+}
+
+// Fail says that what a span is of has failed, with a word that says how.
+func Fail(span trace.Span, how string) {
+	span.SetStatus(codes.Error, how)
+	span.SetAttributes(attribute.String("error.type", how))
 }
