@@ -12,12 +12,15 @@ import (
 	"github.com/flowfabric/flowfabric/engine"
 	"github.com/flowfabric/flowfabric/internal/backend"
 	"github.com/flowfabric/flowfabric/internal/config"
+	"github.com/flowfabric/flowfabric/observe"
 	"github.com/flowfabric/flowfabric/server"
 )
 
 // booted is a server that was started. What is in it is closed in the reverse order.
 type booted struct {
 	closeStore  func() error
+	spans       *spans           // nil for none
+	metrics     *observe.Metrics // nil for none
 	engine      *engine.Engine
 	server      *server.Server
 	api         net.Listener
@@ -36,7 +39,13 @@ func start(ctx context.Context, cfg *config.Server, log *slog.Logger) (*booted, 
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	b := &booted{closeStore: closeStore}
-	b.engine, err = engine.Open(ctx, st, engine.Config{Partitions: cfg.Partitions(), StreamReads: int(cfg.StreamOps), Logger: log})
+	if cfg.Metrics {
+		b.metrics = observe.NewMetrics()
+	}
+	b.spans, err = newSpans(ctx, buildVersion().String())
+	if err == nil {
+		b.engine, err = engine.Open(ctx, st, engine.Config{Partitions: cfg.Partitions(), StreamReads: int(cfg.StreamOps), Metrics: b.metrics, Logger: log})
+	}
 	if err == nil {
 		err = seedSecret(ctx, b.engine, cfg.Secret.Reveal(), log)
 	}
@@ -44,7 +53,7 @@ func start(ctx context.Context, cfg *config.Server, log *slog.Logger) (*booted, 
 		err = setUpLanes(ctx, b.engine, cfg.Lanes)
 	}
 	if err == nil {
-		b.server, err = newServer(b.engine, cfg, log)
+		b.server, err = b.newServer(cfg, log)
 	}
 	if err != nil {
 		return nil, errors.Join(backend.Explain(url, err), b.close(ctx, cfg.ShutdownTimeout.Duration()))
@@ -108,8 +117,8 @@ func setUpLanes(ctx context.Context, svc flowfabric.Lanes, lanes []flowfabric.La
 	return nil
 }
 
-// newServer returns the API over svc.
-func newServer(svc flowfabric.Service, cfg *config.Server, log *slog.Logger) (*server.Server, error) {
+// newServer returns the API over the engine.
+func (b *booted) newServer(cfg *config.Server, log *slog.Logger) (*server.Server, error) {
 	security, err := tlsConfig(cfg)
 	if err != nil {
 		return nil, err
@@ -118,10 +127,14 @@ func newServer(svc flowfabric.Service, cfg *config.Server, log *slog.Logger) (*s
 	if err != nil {
 		return nil, err
 	}
-	return server.New(svc, server.Config{
+	settings := server.Config{
 		Partitions: cfg.Partitions(), Version: buildVersion().String(), Family: string(kind), Token: cfg.APIToken.Reveal(), TLS: security,
-		ShutdownTimeout: cfg.ShutdownTimeout.Duration(), Logger: log,
-	})
+		ShutdownTimeout: cfg.ShutdownTimeout.Duration(), Metrics: b.metrics, Logger: log,
+	}
+	if b.spans != nil {
+		settings.TracerProvider = b.spans.provider
+	}
+	return server.New(b.engine, settings)
 }
 
 // close stops the engine and closes the store; both within timeout.
@@ -132,5 +145,5 @@ func (b *booted) close(ctx context.Context, timeout time.Duration) error {
 	if b.engine != nil {
 		err = b.engine.Close(ctx)
 	}
-	return errors.Join(err, b.closeStore())
+	return errors.Join(err, b.spans.close(ctx), b.closeStore())
 }

@@ -87,6 +87,9 @@ func serve(ctx context.Context, cfg *config.Server, log *slog.Logger, ready func
 		return err
 	}
 	log.InfoContext(ctx, "HTTP API listening", "addr", b.api.Addr().String(), "tls", cfg.TLSCert != "", "token", cfg.APIToken != "")
+	if b.diagnostics != nil {
+		log.InfoContext(ctx, "diagnostics listening", "addr", b.diagnostics.Addr().String())
+	}
 	if ready != nil {
 		if err := ready("http://" + b.api.Addr().String()); err != nil {
 			return err

@@ -26,7 +26,7 @@ func TestLoad_DefaultsAreThoseOfTheSpecification(t *testing.T) {
 		Listen: "127.0.0.1:9090", CORSOrigins: []string{"*"}, StoreURL: "memory:", PostgresPoolSize: 10, SQLitePath: ":memory:",
 		SecretGrace: config.Millis(24 * time.Hour), Lanes: []flowfabric.LaneID{"default"},
 		FlowPartitions: 256, BudgetPartitions: 32, QuotaPartitions: 32, StreamOps: 64,
-		ShutdownTimeout: config.Millis(30 * time.Second), LogFormat: config.LogText, LogLevel: slog.LevelInfo,
+		ShutdownTimeout: config.Millis(30 * time.Second), Metrics: true, LogFormat: config.LogText, LogLevel: slog.LevelInfo,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
