@@ -47,6 +47,11 @@ func (e *Engine) observe(u *store.Unit) {
 			}
 		}
 	}
+	for _, note := range u.Notes {
+		if hit, ok := note.(ops.Hit); ok {
+			refused(m, hit)
+		}
+	}
 	unit.created(m)
 	observeRecords(m, u)
 }
@@ -70,6 +75,17 @@ func completed(m *obs.Metrics, rec *record.Execution) {
 	m.Latency.Observe(rec.CompletedAt.Sub(rec.CreatedAt), lane, "total")
 	if rec.State.Outcome == flowfabric.OutcomeCancelled && rec.CancelledBy == flowfabric.SourceEngine && siblingReasons[rec.CancellationReason] {
 		m.SiblingEnds.Inc("cancelled")
+	}
+}
+
+func refused(m *obs.Metrics, hit ops.Hit) {
+	switch {
+	case hit.Dimension != "":
+		m.BudgetHits.Inc(hit.Dimension)
+	case hit.Rate:
+		m.QuotaHits.Inc("rate")
+	default:
+		m.QuotaHits.Inc("concurrency")
 	}
 }
 

@@ -66,6 +66,7 @@ func executeOnce(ctx context.Context, units []*Unit, begin func(context.Context)
 		}
 		u.Records, u.DueAt = states[i].records(), states[i].dueAt()
 		u.Attempts, u.Events, u.Registered = states[i].attemptPuts.list, states[i].events, states[i].registered
+		u.Notes = states[i].notes
 	}
 	return nil
 }

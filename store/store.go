@@ -109,6 +109,8 @@ type Unit struct {
 	Attempts   []*record.Attempt
 	Events     []record.Event
 	Registered []record.Keyed
+	// Notes are what Decide noted with [Tx.Note], likewise.
+	Notes []any
 }
 
 // Reads names what to load. All of it is loaded as of one instant per round; a store that cannot promise that reads

@@ -136,6 +136,18 @@ func (f *family[C]) each(visit func(values []string, c *C)) {
 // Counter is a metric that counts. The zero value of its pointer counts nothing.
 type Counter struct{ family[atomic.Uint64] }
 
+// zero makes the series of a counter whose labels are all closed: they are there, and 0, so that the first increase is seen.
+func (c *Counter) zero(key labels, i int) {
+	if i == len(c.def.Labels) {
+		c.cell(key)
+		return
+	}
+	for _, v := range c.def.Labels[i].Values {
+		key[i] = v
+		c.zero(key, i+1)
+	}
+}
+
 // Inc adds one to the series with these values of labels, as many as the metric has.
 func (c *Counter) Inc(values ...string) { c.Add(1, values...) }
 

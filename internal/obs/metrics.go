@@ -167,9 +167,7 @@ func New() *Metrics {
 func (m *Metrics) counter(name, help string, l ...Label) *Counter {
 	c := &Counter{}
 	c.init(Def{Name: name, Help: help, Kind: KindCounter, Labels: l}, func() *atomic.Uint64 { return new(atomic.Uint64) })
-	if len(l) == 0 {
-		c.cell(labels{}) // it is there, and 0
-	}
+	c.zero(labels{}, 0)
 	m.all = append(m.all, c)
 	return c
 }

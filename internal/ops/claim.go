@@ -37,16 +37,8 @@ type LaneAsk struct {
 	Ended bool
 	// Held: there may be more, but the lane's state or its concurrency kept it back.
 	Held bool
-	// Hits are the refusals of budgets and quotas, each of an execution that is kept back by it.
-	Hits []Hit
 	// Left are routes with work that was looked at, hidden from others meanwhile, and not granted.
 	Left []int64
-}
-
-// Hit is a refusal of a budget in one of its dimensions, or of a quota for its rate or else its concurrency.
-type Hit struct {
-	Dimension string // empty for a quota
-	Rate      bool
 }
 
 // HandsOut reports whether the settings, as last seen, let work of the lane be claimed.
@@ -199,7 +191,6 @@ func (c *claim) limits(views []laneView) (keys []record.Key) {
 func (c *claim) admit(tx *store.Tx, books *admission.Books, rot *rotation, views []laneView) (found int, parked []*record.Execution, err error) {
 	for i := range views {
 		v := &views[i]
-		c.asks[i].Hits = nil
 		for n, e := range v.found {
 			if found >= c.total || len(v.work) >= v.room {
 				v.rest = v.found[n:]
@@ -216,7 +207,6 @@ func (c *claim) admit(tx *store.Tx, books *admission.Books, rot *rotation, views
 				return 0, nil, err
 			}
 			parked = append(parked, e)
-			c.asks[i].Hits = append(c.asks[i].Hits, Hit{Dimension: refused.Dimension, Rate: refused.Rate})
 		}
 		if v.ended && len(v.work) == 0 {
 			rot.leave(i)

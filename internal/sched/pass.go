@@ -145,7 +145,6 @@ func (p *pool) claim(ctx context.Context, shard int, wants []*ops.Want) error {
 			continue
 		}
 		p.learn(shard, questions, asks[i], count)
-		p.s.refused(asks[i])
 		collect(wants, parts[i])
 	}
 	return err
@@ -155,22 +154,6 @@ func (p *pool) claim(ctx context.Context, shard int, wants []*ops.Want) error {
 func (s *Scheduler) took(questions []question, d time.Duration) {
 	for _, q := range questions {
 		s.cfg.Metrics.ClaimDuration.Observe(d, string(q.src.lane.name))
-	}
-}
-
-// refused records what budgets and quotas kept back.
-func (s *Scheduler) refused(asks []*ops.LaneAsk) {
-	for _, ask := range asks {
-		for _, hit := range ask.Hits {
-			switch {
-			case hit.Dimension != "":
-				s.cfg.Metrics.BudgetHits.Inc(hit.Dimension)
-			case hit.Rate:
-				s.cfg.Metrics.QuotaHits.Inc("rate")
-			default:
-				s.cfg.Metrics.QuotaHits.Inc("concurrency")
-			}
-		}
 	}
 }
 
