@@ -17,7 +17,30 @@ import (
 func Handler(m *Metrics) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(Collector(m), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes})
+	page := promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { page.ServeHTTP(plain{w}, r) })
+}
+
+// plain takes from the content type how names would be escaped if they needed to be, which no reader of version 0.0.4 knows of.
+type plain struct{ http.ResponseWriter }
+
+// Write implements [http.ResponseWriter].
+func (p plain) Write(text []byte) (int, error) {
+	p.trim()
+	return p.ResponseWriter.Write(text)
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (p plain) WriteHeader(status int) {
+	p.trim()
+	p.ResponseWriter.WriteHeader(status)
+}
+
+func (p plain) trim() {
+	h := p.Header()
+	if text, _, found := strings.Cut(h.Get("Content-Type"), "; escaping="); found {
+		h.Set("Content-Type", text)
+	}
 }
 
 // maxScrapes bounds the scrapes under way at once; one more is answered 503.

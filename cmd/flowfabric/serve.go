@@ -23,6 +23,8 @@ func newServe() *cobra.Command {
 		Long: `Serve the HTTP API. All configuration is in variables of the environment that begin with FF_; the
 server says at its start what they came to. Without FF_API_TOKEN it listens on loopback alone.
 
+Metrics are at /metrics. Spans go to where OTEL_EXPORTER_OTLP_ENDPOINT and its like say, if they do.
+
 SIGINT and SIGTERM stop it: it takes no more requests and finishes those under way, within
 FF_SHUTDOWN_TIMEOUT_MS. A second signal ends it at once, with exit status 130.
 
@@ -86,10 +88,10 @@ func serve(ctx context.Context, cfg *config.Server, log *slog.Logger, ready func
 	if err := b.listen(ctx, cfg); err != nil {
 		return err
 	}
-	log.InfoContext(ctx, "HTTP API listening", "addr", b.api.Addr().String(), "tls", cfg.TLSCert != "", "token", cfg.APIToken != "")
 	if b.diagnostics != nil {
 		log.InfoContext(ctx, "diagnostics listening", "addr", b.diagnostics.Addr().String())
 	}
+	log.InfoContext(ctx, "HTTP API listening", "addr", b.api.Addr().String(), "tls", cfg.TLSCert != "", "token", cfg.APIToken != "")
 	if ready != nil {
 		if err := ready("http://" + b.api.Addr().String()); err != nil {
 			return err
