@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"reflect"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/flowfabric/flowfabric/internal/tracing"
+	"github.com/flowfabric/flowfabric/internal/wire"
 	"github.com/flowfabric/flowfabric/observe"
 )
 
@@ -114,4 +116,18 @@ func traceID(ctx context.Context) string {
 		return sc.TraceID().String()
 	}
 	return ""
+}
+
+// logFailure logs what is not the caller's to mend: defects, and a store that cannot be used. Callers are told the code alone.
+func (s *Server) logFailure(ctx context.Context, op *wire.Op, err error) {
+	status := wire.StatusOf(err)
+	if status < http.StatusInternalServerError || ctx.Err() != nil {
+		return
+	}
+	level := slog.LevelWarn
+	if status == http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	s.cfg.Logger.LogAttrs(ctx, level, "an operation failed", slog.String("op", op.Name), slog.String("kind", string(wire.BodyOf(err).Code)),
+		slog.String("message", err.Error()), slog.String("request_id", requestID(ctx)), slog.String("trace_id", traceID(ctx)))
 }

@@ -83,7 +83,11 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, r *route) {
 
 // invoke makes a call on behalf of who asks. Every route makes its calls here.
 func (s *Server) invoke(ctx context.Context, op *wire.Op, in any) (any, error) {
-	return op.Invoke(ctx, s.svc, in)
+	out, err := op.Invoke(ctx, s.svc, in)
+	if err != nil {
+		s.logFailure(ctx, op, err)
+	}
+	return out, err
 }
 
 // call is invoke for a command of a known type.

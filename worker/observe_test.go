@@ -5,6 +5,18 @@ import (
 	"testing"
 )
 
+// TestCapabilitiesHash_IsThatOfTheSpecification: chapter 10, section 1.4.
+func TestCapabilitiesHash_IsThatOfTheSpecification(t *testing.T) {
+	for _, set := range [][]string{{"gpu", "cuda"}, {"cuda", "gpu", "gpu"}} {
+		if got := capabilitiesHash(set); got != "b21a6dfa" {
+			t.Errorf("%v: %s", set, got)
+		}
+	}
+	if got := capabilitiesHash(nil); got != "" {
+		t.Errorf("none: %q", got)
+	}
+}
+
 // TestOutcomes_HaveAWordForEveryEnd: a label without a value would hide how handlers end.
 func TestOutcomes_HaveAWordForEveryEnd(t *testing.T) {
 	for a := complete; a <= told; a++ {

@@ -44,7 +44,7 @@ const stopGrace = 5 * time.Second
 func newSession(ctx context.Context, w *Worker, handlers map[string]Handler) *session {
 	base := context.WithoutCancel(ctx)
 	return &session{
-		svc: w.svc, cfg: w.cfg, clock: w.clock, log: w.cfg.Logger, handlers: handlers,
+		svc: w.svc, cfg: w.cfg, clock: w.clock, log: w.cfg.Logger.With("worker_id", w.cfg.WorkerID, "instance_id", w.cfg.InstanceID), handlers: handlers,
 		metrics: w.cfg.Metrics.OrNone(), tracer: tracing.TracerOf(w.cfg.TracerProvider),
 		base: base, background: loop.NewGroup(base),
 		leases:  newLeases(w.cfg.LeaseTTL, w.cfg.StuckAfter, w.clock),
@@ -56,6 +56,7 @@ func newSession(ctx context.Context, w *Worker, handlers map[string]Handler) *se
 }
 
 func (s *session) run(ctx context.Context) error {
+	s.log.InfoContext(ctx, "worker starts", "lanes", s.cfg.Lanes, "worker_caps_hash", capabilitiesHash(s.cfg.Capabilities), "concurrency", s.cfg.Concurrency)
 	defer s.background.Close()
 	s.background.Go(func(ctx context.Context) {
 		loop.Every(ctx, s.clock, s.log, "renew leases", s.leases.wake, s.renew)

@@ -42,13 +42,16 @@ type Loop struct {
 	wake   *loop.Wakeup
 	next   atomic.Int64 // storage time up to which the loop means to sleep
 	hinted atomic.Int64 // earliest hint since the loop last looked
-	shards []shard      // of the loop's goroutine
+	// Of the loop's goroutine:
+	shards  []shard
+	failing string // the part of the work that failed last
 }
 
 // shard is a shard's part in the loop. One that fails is left alone for a while, and holds up no other.
 type shard struct {
 	at      flowfabric.Partition
 	pause   time.Duration // after the next failure
+	errors  int           // in a row
 	retryAt time.Time
 }
 
@@ -123,11 +126,13 @@ func (l *Loop) carryOn(ctx context.Context) (handled int) {
 		handled += n
 		switch {
 		case err == nil:
-			s.pause = firstPause
+			s.pause, s.errors = firstPause, 0
 		case ctx.Err() != nil:
 			return handled
 		default:
-			l.cfg.Logger.WarnContext(ctx, "what is due was not carried on; it will be tried again", "shard", i, "error", err, "pause", s.pause)
+			s.errors++
+			l.cfg.Logger.WarnContext(ctx, "what is due was not carried on; it will be tried again",
+				"shard", i, "scanner", l.failing, "processed", n, "errors", s.errors, "error", err, "pause", s.pause)
 			s.retryAt = l.clock.Now().Add(loop.Jitter(s.pause))
 			s.pause = min(2*s.pause, longestPause)
 		}
@@ -172,6 +177,9 @@ func (l *Loop) round(ctx context.Context, scanner string, part func() (int, erro
 	handled, err = part()
 	ended := l.clock.Now()
 	l.cfg.Metrics.Scanned(scanner, ended, ended.Sub(began), handled, err)
+	if err != nil {
+		l.failing = scanner
+	}
 	if handled > 0 && l.cfg.Logger.Enabled(ctx, slog.LevelDebug) {
 		l.cfg.Logger.DebugContext(ctx, "due work carried on", "scanner", scanner, "processed", handled, "elapsed_ms", ended.Sub(began).Milliseconds())
 	}
