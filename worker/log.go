@@ -28,8 +28,12 @@ func capabilitiesHash(capabilities []string) string {
 	if len(capabilities) == 0 {
 		return ""
 	}
+	return digest(strings.Join(slices.Compact(slices.Sorted(slices.Values(capabilities))), ","))
+}
+
+func digest(text string) string {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(strings.Join(slices.Compact(slices.Sorted(slices.Values(capabilities))), ","))) // a hash takes all
+	_, _ = h.Write([]byte(text)) // a hash takes all
 	sum := h.Sum64()
 	return fmt.Sprintf("%08x", uint32(sum>>32)^uint32(sum))
 }

