@@ -29,7 +29,8 @@ var (
 
 // Values of labels.
 const (
-	OK, Failed = "ok", "error"
+	OK     = "ok"
+	Failed = "error"
 
 	// Why a batch is committed again.
 	Transient      = "transient"

@@ -23,7 +23,12 @@ func Workload(ctx context.Context, svc flowfabric.Service) error {
 		name string
 		do   func()
 	}{
-		{"attempts", w.attempts}, {"leases", w.leases}, {"flows", w.flows}, {"limits", w.limits}, {"signals", w.signals}, {"streams", w.streams},
+		{"attempts", w.attempts},
+		{"leases", w.leases},
+		{"flows", w.flows},
+		{"limits", w.limits},
+		{"signals", w.signals},
+		{"streams", w.streams},
 		{"registry", w.registry},
 	} {
 		if part.do(); w.err != nil {
