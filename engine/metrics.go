@@ -126,6 +126,7 @@ func siblingReason(u *store.Unit, errand *record.Errand) string {
 // observed is a unit that was committed, with its executions by id once they are many.
 type observed struct {
 	u    *store.Unit
+	next int // events come in the order of executions, mostly
 	byID map[flowfabric.ExecutionID]*record.Execution
 }
 
@@ -133,6 +134,10 @@ type observed struct {
 const manyObserved = 8
 
 func (o *observed) execution(id flowfabric.ExecutionID) *record.Execution {
+	if o.next < len(o.u.Wrote) && o.u.Wrote[o.next].ID == id {
+		o.next++
+		return o.u.Wrote[o.next-1]
+	}
 	if len(o.u.Wrote) > manyObserved && o.byID == nil {
 		o.byID = make(map[flowfabric.ExecutionID]*record.Execution, len(o.u.Wrote))
 		for _, rec := range o.u.Wrote {
@@ -158,7 +163,7 @@ func (o *observed) created(m *obs.Metrics) {
 		if rec.Version != 1 || o.told(rec.ID) {
 			continue
 		}
-		if len(o.u.Wrote) > 1 { // a unit may write one twice
+		if !rec.FlowID.IsZero() { // a unit may write a member twice
 			if seen == nil {
 				seen = make(map[*record.Execution]bool, len(o.u.Wrote)-i)
 			}

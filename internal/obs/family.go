@@ -77,6 +77,9 @@ func (f *family[C]) init(def Def, fresh func() *C) {
 
 // cell returns the cell of a series, which it makes if it is the first.
 func (f *family[C]) cell(key labels) *C {
+	if c, ok := (*f.cells.Load())[key]; ok { // its values are known, or it would not be there
+		return c
+	}
 	for i := range f.def.Labels {
 		if f.def.Labels[i].Values == nil {
 			key[i] = f.value(i, key[i])
