@@ -33,6 +33,9 @@ type Submit struct {
 	// Deadline ends the execution, outcome expired, if it has not ended by then; one that has passed is refused. With the
 	// policy's, the earlier counts. 0: the policy's alone, if any.
 	Deadline Timestamp `json:"deadline,omitzero"`
+	// TraceParent is the span the execution is submitted in, for its attempts to be told of; default: that of the call. It
+	// makes no submission another one.
+	TraceParent TraceParent `json:"trace_parent,omitzero"`
 }
 
 // IdempotencyWindow is how long an idempotency key is remembered.
@@ -160,6 +163,8 @@ type Claimed struct {
 	LeaseTTL       time.Duration `json:"lease_ttl_ms,omitzero"`
 	// Budgets are those the execution is under, by its policy and by its scopes: what it consumes is to be reported to each.
 	Budgets []BudgetUse `json:"budgets,omitzero"`
+	// TraceParent is the span the execution was submitted in; empty for none.
+	TraceParent TraceParent `json:"trace_parent,omitzero"`
 }
 
 // Renew extends a lease to now+TTL; a TTL shorter than what remains shortens it. No lease lasts beyond the end of its

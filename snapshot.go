@@ -15,6 +15,7 @@ type ExecutionSnapshot struct {
 	RequiredCapabilities []string          `json:"required_capabilities,omitzero"`
 	Tags                 map[string]string `json:"tags,omitzero"`
 	Policy               *Policy           `json:"policy,omitzero"`
+	TraceParent          TraceParent       `json:"trace_parent,omitzero"` // the span it was submitted in
 	CreatedAt            Timestamp         `json:"created_at,omitzero"`
 	StartedAt            Timestamp         `json:"started_at,omitzero"` // first claim ever; survives retries and replays
 	CompletedAt          Timestamp         `json:"completed_at,omitzero"`

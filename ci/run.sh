@@ -21,10 +21,11 @@ step_build() { go build ./...; }
 step_examples() { ci/examples.sh; }
 step_bench() { CI=true ci/servers.sh go test -run='^$' -bench=. -benchtime=1x ./... | sed '/no test files/d'; }
 step_peers() { (cd bench/peers && go mod tidy -diff && go vet ./... && go test ./...) && CI=true ci/servers.sh sh -c 'cd bench/peers && go run . -repeat 1 -submits 16 -bulk 1000 -jobs 1000 -idle 1 -limit 1s'; }
+step_dashboard() { (cd observe/promtest && go mod tidy -diff && go vet ./... && go test -count=1 ./...); }
 step_test() { CI=true ci/test.sh; }
 
 if [ $# = 0 ]; then
-	set -- format generate tidy vet lint build examples bench peers test
+	set -- format generate tidy vet lint build examples bench peers dashboard test
 fi
 
 trap 'exit 130' INT TERM

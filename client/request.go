@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/tracing"
 	"github.com/flowfabric/flowfabric/internal/wire"
 )
 
@@ -79,6 +80,9 @@ func (c *Client) try(ctx context.Context, r request) ([]byte, *failure) {
 		return nil, &failure{err: fmt.Errorf("call %s: %w", r.op, err)}
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if within := tracing.ParentOf(ctx); within != "" {
+		req.Header.Set(tracing.Header, string(within))
+	}
 	if c.cfg.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.cfg.Token)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/flowfabric/flowfabric/internal/commit"
 	"github.com/flowfabric/flowfabric/internal/due"
 	"github.com/flowfabric/flowfabric/internal/loop"
+	"github.com/flowfabric/flowfabric/internal/obs"
 	"github.com/flowfabric/flowfabric/internal/ops"
 	"github.com/flowfabric/flowfabric/internal/sched"
 	"github.com/flowfabric/flowfabric/internal/tail"
@@ -53,6 +54,9 @@ type Config struct {
 	// StreamReads is how many reads of streams this engine has under way at once: 1 to 100,000, default 1,000. What is more
 	// fails with [flowfabric.ErrResourceExhausted]. Viewers that wait do not count: there may be 10,000 of them.
 	StreamReads int
+	// Metrics, if not nil, hears of what this engine does, and is told of queues and workers when somebody collects: see
+	// package metrics. Metrics are of one engine. Default: none, which costs nothing.
+	Metrics *obs.Metrics
 	// Logger gets life-cycle and recovery messages. Default: none.
 	Logger *slog.Logger
 	// Clock paces the loops; tests own it. Default: the machine's. The time of leases and delays is the store's.
@@ -128,6 +132,8 @@ type Engine struct {
 	scopes   *scopes
 	events   *eventWatch
 	tails    *tail.Hub
+	metrics  *obs.Metrics // nil for none
+	recorded *obs.Metrics // the same, or what records nothing
 	// reclaimDead is Config.ReclaimDeadWorkers.
 	reclaimDead bool
 	group       *loop.Group
@@ -151,12 +157,13 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 	e := &Engine{
 		st: st, clock: cfg.Clock, log: cfg.Logger, reclaimDead: cfg.ReclaimDeadWorkers,
 		held: newHeld(), watchers: newWatchers(), finished: newFinished(), group: loop.NewGroup(context.WithoutCancel(ctx)),
-		closing: make(chan struct{}),
+		closing: make(chan struct{}), metrics: cfg.Metrics, recorded: cfg.Metrics.OrNone(),
 	}
 	e.rules = ops.Rules{
 		Partitions: cfg.Partitions, Retention: cfg.Retention, Home: e.home, OneShard: len(st.Shards()) == 1, Beliefs: store.NewBeliefs(),
 	}
 	if err := e.keepPartitions(ctx); err != nil {
+		e.group.Close()
 		return nil, fmt.Errorf("open engine: %w", err)
 	}
 	e.intake = newIntake(st, e.rules, cfg.Clock)
@@ -170,19 +177,25 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 		e.group.Close()
 		return nil, err
 	}
-	e.commit = commit.New(st, cfg.Clock, e.committed)
-	e.sched = sched.New(st, e.rules, e.commit, cfg.Clock, cfg.Logger, e.group, sched.Config{Poll: cfg.ClaimPoll})
+	e.commit = commit.New(st, cfg.Clock, e.committed, e.recorded.Retries)
+	e.sched = sched.New(st, e.rules, e.commit, cfg.Clock, cfg.Logger, e.group, sched.Config{Poll: cfg.ClaimPoll, Metrics: cfg.Metrics})
 	e.due = due.New(st, e.rules, e.commit, cfg.Clock, due.Config{
-		Poll: cfg.DuePoll, Batch: cfg.DueBatch, ReclaimDeadWorkers: cfg.ReclaimDeadWorkers, Logger: cfg.Logger,
+		Poll: cfg.DuePoll, Batch: cfg.DueBatch, ReclaimDeadWorkers: cfg.ReclaimDeadWorkers, Logger: cfg.Logger, Metrics: cfg.Metrics,
 	})
 	e.group.Go(e.due.Run)
-	t := &trimmer{st: st, clock: cfg.Clock, events: cfg.EventRetention, kept: uint64(cfg.EventLimit), routes: cfg.Retention}
+	t := &trimmer{
+		st: st, clock: cfg.Clock, metrics: e.recorded, events: cfg.EventRetention, kept: uint64(cfg.EventLimit), routes: cfg.Retention,
+	}
 	e.group.Go(func(ctx context.Context) { loop.Every(ctx, cfg.Clock, cfg.Logger, "trim", nil, t.step) })
 	e.group.Go(func(context.Context) {
 		for w := range wakes {
 			e.sched.Wake(w.Lane)
 		}
 	})
+	if cfg.Metrics != nil {
+		g := &gauges{m: cfg.Metrics, st: st, rules: e.rules, tails: e.tails, clock: cfg.Clock}
+		cfg.Metrics.SetSampler(g.sample)
+	}
 	return e, nil
 }
 
@@ -246,6 +259,9 @@ func (e *Engine) watch(ctx context.Context, cfg *Config) (<-chan store.Wake, err
 func (e *Engine) Close(ctx context.Context) error {
 	e.close.Do(func() {
 		close(e.closing)
+		if e.metrics != nil {
+			e.metrics.SetSampler(nil)
+		}
 		e.tails.Close()
 	})
 	stopped := make(chan struct{})
@@ -275,6 +291,7 @@ func closed(op string) error {
 // committed follows up on a unit that was committed: what it made claimable wakes claims, what it made due hints the due
 // loop. All of it is a short cut; the indexes in the store are the truth.
 func (e *Engine) committed(u *store.Unit) {
+	e.observe(u)
 	e.sched.Committed(u.Wrote)
 	e.events.nudge.Wake()
 	for _, rec := range u.Wrote {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -8,12 +9,14 @@ import (
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/commit"
 	"github.com/flowfabric/flowfabric/internal/ops"
+	"github.com/flowfabric/flowfabric/internal/tracing"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
 // Submit implements [flowfabric.Executions].
 func (e *Engine) Submit(ctx context.Context, cmd flowfabric.Submit) (flowfabric.SubmitResult, error) {
+	cmd.TraceParent = cmp.Or(cmd.TraceParent, tracing.ParentOf(ctx))
 	sub, err := e.rules.NewSubmission(cmd)
 	if err != nil {
 		return flowfabric.SubmitResult{}, err
@@ -42,7 +45,9 @@ func (e *Engine) SubmitMany(ctx context.Context, cmds []flowfabric.Submit) ([]fl
 		}
 	}
 	subs := make([]*ops.Submission, len(cmds))
+	within := tracing.ParentOf(ctx)
 	for i, cmd := range cmds {
+		cmd.TraceParent = cmp.Or(cmd.TraceParent, within)
 		sub, err := e.rules.NewSubmission(cmd)
 		if err != nil {
 			return nil, fmt.Errorf("command %d: %w", i, err)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/commit"
 	"github.com/flowfabric/flowfabric/internal/ops"
+	"github.com/flowfabric/flowfabric/internal/tracing"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/record"
 )
@@ -18,6 +20,13 @@ func (e *Engine) SubmitFlow(ctx context.Context, p flowfabric.FlowPlan) (flowfab
 	cmd, err := p.Plan()
 	if err != nil {
 		return flowfabric.FlowID{}, err
+	}
+	if within := tracing.ParentOf(ctx); within != "" { // each member is told of the span of the flow
+		cmd.Nodes = slices.Clone(cmd.Nodes)
+		for i := range cmd.Nodes {
+			submit := &cmd.Nodes[i].Submit
+			submit.TraceParent = cmp.Or(submit.TraceParent, within)
+		}
 	}
 	f, err := e.rules.NewFlow(cmd)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/flowfabric/flowfabric/internal/clock"
 	"github.com/flowfabric/flowfabric/internal/loop"
+	"github.com/flowfabric/flowfabric/internal/obs"
 	"github.com/flowfabric/flowfabric/store"
 )
 
@@ -18,6 +19,8 @@ type trimmer struct {
 	events time.Duration // how long events are kept
 	kept   uint64        // and how many
 	routes time.Duration // how long routes are kept that have no work
+
+	metrics *obs.Metrics
 
 	rest  int           // it rests so many times longer than a batch took; 0 until its first step
 	since time.Time     // since when each batch was followed by another, at this rest; zero: the last was not
@@ -52,10 +55,11 @@ func (t *trimmer) step(ctx context.Context) (time.Duration, error) {
 	}
 	start := t.clock.Now()
 	done, err := t.st.Trim(ctx, store.Trim{EventsBefore: max(1, tx.Now().Add(-t.events)), EventsKept: t.kept, RoutesBefore: max(1, tx.Now().Add(-t.routes)), Limit: trimBatch})
+	now := t.clock.Now()
+	t.metrics.Scanned(obs.Retention, now, now.Sub(start), done.Executions+done.Events+done.Keys, err)
 	if err != nil {
 		return 0, err
 	}
-	now := t.clock.Now()
 	if done.Full(trimBatch) {
 		return t.behind(now, now.Sub(start)), nil
 	}

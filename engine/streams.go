@@ -22,6 +22,9 @@ func (e *Engine) AppendFrames(ctx context.Context, cmd flowfabric.AppendFrames) 
 	if err := e.doHeld(ctx, cmd.ExecutionID, op); err != nil {
 		return flowfabric.Appended{}, err
 	}
+	for i := range added.Frames {
+		e.recorded.Frames.Inc(string(added.Frames[i].Mode))
+	}
 	if len(added.Frames) > 0 && e.tails.Watches(added.Stream) {
 		e.tails.Appended(added.Stream, added.Before, added.Last, ops.Told(added.Frames))
 	}

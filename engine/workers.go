@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/obs"
 	"github.com/flowfabric/flowfabric/internal/ops"
 	"github.com/flowfabric/flowfabric/store"
 )
@@ -24,7 +25,9 @@ func (e *Engine) Renew(ctx context.Context, cmd flowfabric.Renew) (flowfabric.Ti
 	if err != nil {
 		return 0, err
 	}
-	if err := e.doHeld(ctx, cmd.ExecutionID, op); err != nil {
+	err = e.doHeld(ctx, cmd.ExecutionID, op)
+	e.recorded.LeaseRenewals.Inc(obs.Outcome(err))
+	if err != nil {
 		return 0, err
 	}
 	return at, nil
@@ -61,7 +64,9 @@ func (e *Engine) RenewMany(ctx context.Context, cmds []flowfabric.Renew) ([]flow
 		if op == nil {
 			continue
 		}
-		if err := op.Outcome(); err != nil {
+		err := op.Outcome()
+		e.recorded.LeaseRenewals.Inc(obs.Outcome(err))
+		if err != nil {
 			results[i] = flowfabric.RenewResult{Err: err}
 			e.held.forget(cmds[i].ExecutionID)
 		}

@@ -14,6 +14,10 @@ import (
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == metricsPath {
+		s.route(&recorder{ResponseWriter: w}, r)
+		return
+	}
 	id := r.Header.Get("X-Request-Id")
 	if !printable(id) {
 		id = rand.Text()
@@ -22,15 +26,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, id))
 	rec := &recorder{ResponseWriter: w, timeout: s.cfg.WriteTimeout}
 	start := s.cfg.Clock.Now()
+	seen, r := s.begin(r, start)
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // the value itself is the signal
-			s.cfg.Logger.ErrorContext(r.Context(), "a request panicked", "request_id", id, "route", template(r), "panic", p, "stack", string(debug.Stack()))
+			s.cfg.Logger.ErrorContext(r.Context(), "a request panicked", "request_id", id, "trace_id", traceID(r.Context()), "route", template(r), "panic", p, "stack", string(debug.Stack()))
 			if rec.status == 0 {
 				writeError(rec, r, flowfabric.ErrBug)
 			}
 		}
 		s.cfg.Logger.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("method", r.Method), slog.String("route", template(r)),
-			slog.Int("status", rec.status), slog.Duration("took", s.cfg.Clock.Now().Sub(start)), slog.String("request_id", id))
+			slog.Int("status", rec.status), slog.Duration("took", s.cfg.Clock.Now().Sub(start)), slog.String("request_id", id), slog.String("trace_id", traceID(r.Context())))
+		seen.end(r, rec.status)
 	}()
 	if s.cors.handle(rec, r) {
 		return

@@ -146,6 +146,8 @@ func (s *Server) invoke(ctx context.Context, op *wire.Op, in any) (any, error) {
 	}
 	if err == nil {
 		s.found(ctx, out)
+	} else {
+		s.logFailure(ctx, op, err)
 	}
 	return out, err
 }

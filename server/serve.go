@@ -57,6 +57,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer cancel()
 	err := srv.Shutdown(bounded)
 	if err != nil {
+		s.cfg.Metrics.OrNone().ShutdownTimeouts.Inc()
 		err = errors.Join(fmt.Errorf("requests under way were cut off after %s: %w", s.cfg.ShutdownTimeout, err), srv.Close())
 	}
 	return errors.Join(err, closed(<-failed))

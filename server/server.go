@@ -11,9 +11,14 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/clock"
+	"github.com/flowfabric/flowfabric/internal/obs"
+	"github.com/flowfabric/flowfabric/internal/tracing"
 	"github.com/flowfabric/flowfabric/internal/wire"
+	"github.com/flowfabric/flowfabric/observe"
 )
 
 // Config configures a [Server]. Without a Token, RequireKey or an Authenticator it serves everything to everyone, and on loopback
@@ -51,6 +56,10 @@ type Config struct {
 	CORSOrigins []string
 	// TLS, if not nil, is how connections are secured; it should offer "h2" and "http/1.1".
 	TLS *tls.Config
+	// Metrics, if not nil, are served at /metrics, to everybody, and hear of requests and operations.
+	Metrics *obs.Metrics
+	// TracerProvider, if not nil, makes spans of requests and operations. A request may name the span it is part of.
+	TracerProvider trace.TracerProvider
 	// Logger hears of requests at level debug, of panics at error. Default: discards.
 	Logger *slog.Logger
 	// Audit hears of every call that needs the role of an operator or an admin: who made it, from where, what it was about and
@@ -127,6 +136,7 @@ type Server struct {
 	rotating  chan struct{} // the same for rotations of the secret: one
 	// beatAtOnce is for tests whose clock stands still.
 	beatAtOnce bool
+	tracer     trace.Tracer
 	// serving ends when the server is to stop.
 	serving context.Context
 	stop    context.CancelFunc
@@ -143,7 +153,9 @@ func New(svc flowfabric.Service, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cors: origins, svc: svc, cfg: cfg, mux: http.NewServeMux(), streamOps: make(chan struct{}, cfg.MaxStreamOps), rotating: make(chan struct{}, 1),
+		svc:  observe.Service(svc, observe.Config{Metrics: cfg.Metrics, TracerProvider: cfg.TracerProvider}),
+		cors: origins, tracer: tracing.TracerOf(cfg.TracerProvider), cfg: cfg, mux: http.NewServeMux(),
+		streamOps: make(chan struct{}, cfg.MaxStreamOps), rotating: make(chan struct{}, 1),
 		gate: map[wire.Class]chan struct{}{
 			wire.Reads: make(chan struct{}, cfg.MaxReads), wire.Writes: make(chan struct{}, cfg.MaxWrites), wire.Waits: make(chan struct{}, cfg.MaxWaits),
 		},
@@ -158,6 +170,7 @@ func New(svc flowfabric.Service, cfg Config) (*Server, error) {
 	s.routeLive()
 	s.routeHealth()
 	s.routeDocs()
+	s.routeMetrics()
 	s.add(route{
 		method: http.MethodGet, path: wire.CapabilitiesPath, name: "capabilities", class: wire.Reads, handle: s.capabilities,
 		summary: "Tell what this server is and can do",

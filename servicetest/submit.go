@@ -59,18 +59,21 @@ func testSubmitEverything(e *env) {
 	e.submit(ff.Submit{
 		ID: id, Kind: "send mail", Namespace: "tenant", Payload: payload, PayloadEncoding: "msgpack", Priority: 77,
 		Creator: "cron job", IdempotencyKey: "order 1", Tags: tags, Policy: policy,
+		TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 	})
 	s := e.inState(id, newReady)
 	e.equal("policy", s.Policy, policy)
 	e.equal("tags", s.Tags, tags)
 	e.equal("names", []string{s.Kind, s.Creator, string(s.Namespace)}, []string{"send mail", "cron job", "tenant"})
 	e.equal("priority", s.Priority, 77)
+	e.equal("span", s.TraceParent, ff.TraceParent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))
 	c := e.claim()
 	c.Fence = ff.Fence{}
 	e.equal("claimed", c, ff.Claimed{
 		ExecutionID: id, WorkerID: "worker", WorkerInstanceID: "worker-1", Lane: e.lane, Kind: "send mail", Namespace: "tenant", Priority: 77, Payload: payload,
 		PayloadEncoding: "msgpack", Tags: tags, AttemptType: "initial", CreatedAt: e.pace.now(), ClaimedAt: e.pace.now(),
 		LeaseExpiresAt: e.pace.now().Add(leaseTTL), LeaseTTL: leaseTTL,
+		TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 	})
 }
 

@@ -79,6 +79,8 @@ func executeOnce(ctx context.Context, units []*Unit, begin func(context.Context)
 			u.Wrote[j] = b.executions[e.ID].current // a later unit may have written it again
 		}
 		u.Records, u.DueAt = states[i].records(), states[i].dueAt()
+		u.Attempts, u.Events, u.Registered = states[i].attemptPuts.list, states[i].events, states[i].registered
+		u.Notes = states[i].notes
 	}
 	return nil
 }

@@ -108,6 +108,12 @@ type Unit struct {
 	Records []record.Keyed
 	// DueAt is the earliest due time among the keyed records the unit wrote, 0 for none, set by Apply after the commit.
 	DueAt flowfabric.Timestamp
+	// Attempts, Events and Registered are what else the unit wrote, set by Apply after the commit, for who observes it.
+	Attempts   []*record.Attempt
+	Events     []record.Event
+	Registered []record.Keyed
+	// Notes are what Decide noted with [Tx.Note], likewise.
+	Notes []any
 }
 
 // Reads names what to load. All of it is loaded as of one instant per round; a store that cannot promise that reads

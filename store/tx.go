@@ -40,6 +40,7 @@ type unitState struct {
 	trims       []record.FrameTrim
 	assumed     []flowfabric.ExecutionID // read by Decide, on belief only
 	believed    []record.Key             // likewise
+	notes       []any
 }
 
 // puts are the records of one kind a unit has written, in order; a later write of a key hides an earlier one.
@@ -156,6 +157,9 @@ func (tx *Tx) ReadyRoutes(i int) []int64 { return tx.unit.readyRoutes[i] }
 
 // NextDue returns the earliest due time of the shard, 0 for none. The unit's Reads must have asked for it.
 func (tx *Tx) NextDue() flowfabric.Timestamp { return tx.batch.nextDue }
+
+// Note leaves a word for who observes the commit, in [Unit.Notes]. It is not stored.
+func (tx *Tx) Note(note any) { tx.unit.notes = append(tx.unit.notes, note) }
 
 // PutExecution writes e over the version it was made from. The execution must have been read.
 func (tx *Tx) PutExecution(e *record.Execution) { tx.unit.executions.add(e.ID, e) }

@@ -112,8 +112,7 @@ func insist[R any](ctx context.Context, t *Task, what, name string, ask func(ctx
 			return answer, tried(err)
 		}
 		if ctx.Err() == nil {
-			t.session.log.WarnContext(ctx, "a call for a handler did not get through; it will be repeated",
-				"execution_id", t.ID(), "kind", t.Kind(), "error", tried(err))
+			t.session.logOf(t).WarnContext(ctx, "a call for a handler did not get through; it will be repeated", "error", tried(err))
 		}
 		if !loop.Sleep(ctx, t.session.clock, loop.Jitter(pause), nil) {
 			return answer, tried(context.Cause(ctx))

@@ -8,7 +8,10 @@ import (
 	"math"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/obs"
 )
 
 // Config says what a worker takes on and how. Only Lanes is required; a zero field means its default.
@@ -51,6 +54,11 @@ type Config struct {
 
 	// Middleware wraps every handler; the first is the outermost.
 	Middleware []func(Handler) Handler
+	// Metrics, if not nil, hears of claims, tasks and leases: see package observe.
+	Metrics *obs.Metrics
+	// TracerProvider, if not nil, makes a span ff.task of each run of a handler, and spans ff.step of the steps it does. The
+	// context of the handler is in the span.
+	TracerProvider trace.TracerProvider
 	// Logger hears of lost leases, panics and calls that had to be repeated. Default: discards.
 	Logger *slog.Logger
 }

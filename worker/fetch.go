@@ -7,6 +7,7 @@ import (
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/loop"
+	"github.com/flowfabric/flowfabric/internal/obs"
 )
 
 // Pauses between calls that do not succeed; they double from the first to the longest.
@@ -23,6 +24,7 @@ func (s *session) fetch(ctx context.Context) error {
 	for s.waitForRoom(ctx) {
 		sent := s.clock.Now()
 		claimed, err := s.claim(ctx)
+		s.metrics.Claims.Inc(claimOutcome(claimed, err))
 		s.accept(ctx, claimed, sent)
 		switch {
 		case refused(err):
@@ -43,6 +45,9 @@ func (s *session) fetch(ctx context.Context) error {
 
 // waitForRoom waits until a claim is worth its call; false: ctx ended.
 func (s *session) waitForRoom(ctx context.Context) bool {
+	if s.queue.want() == 0 {
+		s.metrics.AtCapacity.Inc()
+	}
 	for s.queue.want() == 0 {
 		select {
 		case <-ctx.Done():
@@ -51,6 +56,18 @@ func (s *session) waitForRoom(ctx context.Context) bool {
 		}
 	}
 	return ctx.Err() == nil
+}
+
+// claimOutcome is the word of ff_worker_claim_total.
+func claimOutcome(claimed []flowfabric.Claimed, err error) string {
+	switch {
+	case len(claimed) > 0:
+		return "claimed"
+	case err != nil:
+		return obs.Failed
+	default:
+		return "empty"
+	}
 }
 
 func (s *session) claim(ctx context.Context) ([]flowfabric.Claimed, error) {

@@ -7,9 +7,13 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/clock"
 	"github.com/flowfabric/flowfabric/internal/loop"
+	"github.com/flowfabric/flowfabric/internal/obs"
+	"github.com/flowfabric/flowfabric/internal/tracing"
 )
 
 // session is a worker while it runs. A claimed task goes fetch → queue → work → settle, under its lease all the way.
@@ -18,6 +22,8 @@ type session struct {
 	cfg      Config
 	clock    clock.Clock
 	log      *slog.Logger
+	metrics  *obs.Metrics
+	tracer   trace.Tracer
 	handlers map[string]Handler
 	// base is Run's context without its end: what was begun outlives the order to stop.
 	base   context.Context
@@ -38,7 +44,8 @@ const stopGrace = 5 * time.Second
 func newSession(ctx context.Context, w *Worker, handlers map[string]Handler) *session {
 	base := context.WithoutCancel(ctx)
 	return &session{
-		svc: w.svc, cfg: w.cfg, clock: w.clock, log: w.cfg.Logger, handlers: handlers,
+		svc: w.svc, cfg: w.cfg, clock: w.clock, log: w.cfg.Logger.With("worker_id", w.cfg.WorkerID, "instance_id", w.cfg.InstanceID), handlers: handlers,
+		metrics: w.cfg.Metrics.OrNone(), tracer: tracing.TracerOf(w.cfg.TracerProvider),
 		base: base, background: loop.NewGroup(base),
 		leases:  newLeases(w.cfg.LeaseTTL, w.cfg.StuckAfter, w.clock),
 		queue:   newQueue(w.cfg.Concurrency, w.cfg.Prefetch),
@@ -49,6 +56,7 @@ func newSession(ctx context.Context, w *Worker, handlers map[string]Handler) *se
 }
 
 func (s *session) run(ctx context.Context) error {
+	s.log.InfoContext(ctx, "worker starts", "lanes", s.cfg.Lanes, "worker_caps_hash", capabilitiesHash(s.cfg.Capabilities), "concurrency", s.cfg.Concurrency)
 	defer s.background.Close()
 	s.background.Go(func(ctx context.Context) {
 		loop.Every(ctx, s.clock, s.log, "renew leases", s.leases.wake, s.renew)

@@ -60,7 +60,7 @@ func (s *session) settle(t *Task, o outcome) {
 // tell tells the engine what became of a task. The report is repeated while the lease lasts; the calls are idempotent. It
 // reports whether the handler is to run again: what the task was to wait for has come.
 func (s *session) tell(t *Task, o outcome) (again bool) {
-	ctx, stop, lost := s.leases.enter(s.base, t, settling)
+	ctx, stop, lost := s.leases.enter(spanOf(s.base, t), t, settling)
 	defer stop(nil)
 	if lost != nil {
 		return false // it was logged when it was found
@@ -84,15 +84,15 @@ func (s *session) tell(t *Task, o outcome) (again bool) {
 			o = outcome{action: fail, category: flowfabric.FailurePermanent, reason: fmt.Sprintf("%s: %v", o.action, err)}
 			continue
 		case !mayRepeat(err):
-			s.log.ErrorContext(ctx, "the engine refused a report; the lease will run out", s.about(t, o, err)...)
+			s.logOf(t).ErrorContext(ctx, "the engine refused a report; the lease will run out", about(o, err)...)
 			return false
 		}
 		if ctx.Err() == nil {
-			s.log.WarnContext(ctx, "a report did not get through; it will be repeated", s.about(t, o, err)...)
+			s.logOf(t).WarnContext(ctx, "a report did not get through; it will be repeated", about(o, err)...)
 		}
 		if !loop.Sleep(ctx, s.clock, loop.Jitter(pause), nil) {
 			if errors.Is(context.Cause(ctx), ErrShutdown) { // a lost lease was logged when it was found
-				s.log.WarnContext(ctx, "a report was given up", s.about(t, o, err)...)
+				s.logOf(t).WarnContext(ctx, "a report was given up", about(o, err)...)
 			}
 			return false
 		}
@@ -162,12 +162,12 @@ func (s *session) end(ctx context.Context, t *Task, o outcome) (err error) {
 func (s *session) sendReport(ctx context.Context, t *Task, p flowfabric.Progress) {
 	err := s.svc.UpdateProgress(ctx, flowfabric.UpdateProgress{ExecutionID: t.ID(), Fence: t.Fence(), Progress: p})
 	if err != nil {
-		s.log.DebugContext(ctx, "the last progress was not recorded", "execution_id", t.ID(), "error", err)
+		s.logOf(t).DebugContext(ctx, "the last progress was not recorded", "error", err)
 	}
 }
 
-func (s *session) about(t *Task, o outcome, err error) []any {
-	return []any{"execution_id", t.ID(), "kind", t.Kind(), "report", o.action.String(), "error", err}
+func about(o outcome, err error) []any {
+	return []any{"report", o.action.String(), "error", err}
 }
 
 // loseLease ends a task of whose lease a call of its handler has heard that it is gone.
@@ -180,8 +180,9 @@ func (s *session) loseLease(ctx context.Context, t *Task, loss error) {
 // logLoss says once that a lease is gone.
 func (s *session) logLoss(ctx context.Context, t *Task, loss error) {
 	if errors.Is(loss, ErrCancelled) {
-		s.log.InfoContext(ctx, "execution cancelled; its result is dropped", "execution_id", t.ID(), "kind", t.Kind(), "error", loss)
+		s.logOf(t).InfoContext(ctx, "execution cancelled; its result is dropped", "error", loss)
 		return
 	}
-	s.log.WarnContext(ctx, "lease lost; the result is dropped", "execution_id", t.ID(), "kind", t.Kind(), "error", loss)
+	s.metrics.LeasesLost.Inc()
+	s.logOf(t).WarnContext(ctx, "lease lost; the result is dropped", "error", loss)
 }

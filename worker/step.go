@@ -77,7 +77,9 @@ func Step[T any](ctx context.Context, name string, fn func(ctx context.Context) 
 func step[T any](ctx context.Context, c call, fn func(ctx context.Context) (T, error)) (T, error) {
 	var none T
 	memo, err := c.do(ctx, func(ctx context.Context) ([]byte, string, error) {
+		ctx, done := c.memos.task.session.inStep(ctx, c.id)
 		out, err := fn(ctx)
+		done(err)
 		if err != nil {
 			return nil, "", err
 		}

@@ -54,6 +54,8 @@ func StepTx[T, Tx any](ctx context.Context, name string, db Transactions[Tx], fn
 func doIn[T, Tx any](ctx context.Context, c call, db Transactions[Tx], fn func(ctx context.Context, tx Tx) (T, error)) (memo flowfabric.StepMemo, err error) {
 	t := c.memos.task
 	var failed error // of the step itself
+	ctx, done := t.session.inStep(ctx, c.id)
+	defer func() { done(err) }()
 	err = db.Run(ctx, func(tx Tx) error {
 		out, err := fn(context.WithValue(ctx, insideStep{}, c), tx)
 		if err != nil {

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/flowfabric/flowfabric"
 )
 
@@ -20,6 +22,7 @@ type Task struct {
 	steps          atomic.Pointer[memos]  // nil until the first step
 	out            atomic.Pointer[output] // nil until the handler asks for its stream
 	reports        atomic.Uint64          // of what was consumed
+	span           trace.SpanContext      // of the last run of the handler
 
 	// Guarded by session.leases.mu.
 	lease    lease

@@ -66,21 +66,24 @@ func (s *session) runOnce(t *Task) outcome {
 	if lost != nil {
 		return outcome{action: told}
 	}
-	return s.handle(ctx, t)
+	seen, ctx := s.observe(ctx, t)
+	o := outcome{action: fail, category: flowfabric.FailureTransient}
+	defer func() { seen.end(o) }() // deferred, for runtime.Goexit
+	o = s.handle(ctx, t)
+	return o
 }
 
 // handle runs the handler and says what follows from how it ended.
 func (s *session) handle(ctx context.Context, t *Task) (o outcome) {
 	h, known := s.handlers[t.Kind()]
 	if !known {
-		s.log.WarnContext(ctx, "no handler for the kind of a task; it is delayed",
-			"execution_id", t.ID(), "kind", t.Kind(), "delay", unknownKindDelay)
+		s.logOf(t).WarnContext(ctx, "no handler for the kind of a task; it is delayed", "delay", unknownKindDelay)
 		return outcome{action: delay, delay: loop.Jitter(unknownKindDelay)}
 	}
 	defer func() {
 		if v := recover(); v != nil {
 			stack := debug.Stack()
-			s.log.ErrorContext(ctx, "handler panicked", "execution_id", t.ID(), "kind", t.Kind(), "panic", v, "stack", string(stack))
+			s.logOf(t).ErrorContext(ctx, "handler panicked", "panic", v, "stack", string(stack))
 			o = outcome{action: fail, category: FailurePanic, reason: fmt.Sprintf("panic: %v\n\n%s", v, stack)}
 		}
 	}()

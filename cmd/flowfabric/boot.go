@@ -14,6 +14,7 @@ import (
 	"github.com/flowfabric/flowfabric/internal/backend"
 	"github.com/flowfabric/flowfabric/internal/clock"
 	"github.com/flowfabric/flowfabric/internal/config"
+	"github.com/flowfabric/flowfabric/observe"
 	"github.com/flowfabric/flowfabric/server"
 	"github.com/flowfabric/flowfabric/server/oidc"
 )
@@ -21,6 +22,8 @@ import (
 // booted is a server that was started. What is in it is closed in the reverse order.
 type booted struct {
 	closeStore  func() error
+	spans       *spans           // nil for none
+	metrics     *observe.Metrics // nil for none
 	engine      *engine.Engine
 	server      *server.Server
 	api         net.Listener
@@ -39,7 +42,13 @@ func start(ctx context.Context, cfg *config.Server, log *slog.Logger) (*booted, 
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	b := &booted{closeStore: closeStore}
-	b.engine, err = engine.Open(ctx, st, engine.Config{Partitions: cfg.Partitions(), StreamReads: int(cfg.StreamOps), Logger: log})
+	if cfg.Metrics {
+		b.metrics = observe.NewMetrics()
+	}
+	b.spans, err = newSpans(ctx, buildVersion().String())
+	if err == nil {
+		b.engine, err = engine.Open(ctx, st, engine.Config{Partitions: cfg.Partitions(), StreamReads: int(cfg.StreamOps), Metrics: b.metrics, Logger: log})
+	}
 	if err == nil {
 		err = seedSecret(ctx, b.engine, cfg.Secret.Reveal(), log)
 	}
@@ -47,7 +56,7 @@ func start(ctx context.Context, cfg *config.Server, log *slog.Logger) (*booted, 
 		err = setUpLanes(ctx, b.engine, cfg.Lanes)
 	}
 	if err == nil {
-		b.server, err = newServer(b.engine, cfg, log)
+		b.server, err = b.newServer(cfg, log)
 	}
 	if err != nil {
 		return nil, errors.Join(backend.Explain(url, err), b.close(ctx, cfg.ShutdownTimeout.Duration()))
@@ -111,8 +120,8 @@ func setUpLanes(ctx context.Context, svc flowfabric.Lanes, lanes []flowfabric.La
 	return nil
 }
 
-// newServer returns the API over svc.
-func newServer(svc flowfabric.Service, cfg *config.Server, log *slog.Logger) (*server.Server, error) {
+// newServer returns the API over the engine.
+func (b *booted) newServer(cfg *config.Server, log *slog.Logger) (*server.Server, error) {
 	security, err := tlsConfig(cfg, clock.Real(), log)
 	if err != nil {
 		return nil, err
@@ -124,7 +133,10 @@ func newServer(svc flowfabric.Service, cfg *config.Server, log *slog.Logger) (*s
 	serving := server.Config{
 		Partitions: cfg.Partitions(), Version: buildVersion().String(), Family: string(kind), Token: cfg.APIToken.Reveal(), TLS: security,
 		RequireKey: bool(cfg.Auth), ShutdownTimeout: cfg.ShutdownTimeout.Duration(), Logger: log, Audit: slog.New(unfiltered{log.Handler()}),
-		CORSOrigins: cfg.CORSOrigins, MaxStreamOps: int(cfg.StreamOps), SecretGrace: cmp.Or(cfg.SecretGrace.Duration(), -1),
+		CORSOrigins: cfg.CORSOrigins, MaxStreamOps: int(cfg.StreamOps), SecretGrace: cmp.Or(cfg.SecretGrace.Duration(), -1), Metrics: b.metrics,
+	}
+	if b.spans != nil {
+		serving.TracerProvider = b.spans.provider
 	}
 	if cfg.OIDCIssuer != "" {
 		serving.Authenticator, err = oidc.New(oidc.Config{
@@ -135,7 +147,7 @@ func newServer(svc flowfabric.Service, cfg *config.Server, log *slog.Logger) (*s
 			return nil, err
 		}
 	}
-	return server.New(svc, serving)
+	return server.New(b.engine, serving)
 }
 
 // unfiltered is a handler that takes lines of every level: nobody silences the audit log by FF_LOG_LEVEL.
@@ -160,5 +172,5 @@ func (b *booted) close(ctx context.Context, timeout time.Duration) error {
 	if b.engine != nil {
 		err = b.engine.Close(ctx)
 	}
-	return errors.Join(err, b.closeStore())
+	return errors.Join(err, b.spans.close(ctx), b.closeStore())
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/flowfabric/flowfabric/internal/config"
+	"github.com/flowfabric/flowfabric/observe"
 )
 
 // headTimeout bounds how long a caller takes over the head of a request.
@@ -39,7 +40,7 @@ func (b *booted) serve(ctx context.Context, cfg *config.Server) error {
 	defer stop()
 	failed := make(chan error, 1)
 	go func() {
-		failed <- serveHTTP(ctx, b.diagnostics, profiles(), cfg.ShutdownTimeout.Duration())
+		failed <- serveHTTP(ctx, b.diagnostics, b.profiles(), cfg.ShutdownTimeout.Duration())
 		stop() // one does not go on without the other
 	}()
 	err := b.server.Serve(ctx, b.api)
@@ -74,9 +75,12 @@ func serveHTTP(ctx context.Context, ln net.Listener, handler http.Handler, timeo
 	return nil
 }
 
-// profiles serves what tells of the process itself.
-func profiles() http.Handler {
+// profiles serves what tells of the process itself, and the metrics.
+func (b *booted) profiles() http.Handler {
 	mux := http.NewServeMux()
+	if b.metrics != nil {
+		mux.Handle("GET /metrics", observe.Handler(b.metrics))
+	}
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

@@ -26,6 +26,8 @@ func newServe() *cobra.Command {
 server says at its start what they came to. Without FF_API_TOKEN, FF_AUTH or FF_OIDC_ISSUER nobody needs
 an authority, and it listens on loopback alone. With any of them, keys are good, too: flowfabric key create.
 
+Metrics are at /metrics. Spans go to where OTEL_EXPORTER_OTLP_ENDPOINT and its like say, if they do.
+
 SIGINT and SIGTERM stop it: it takes no more requests and finishes those under way, within
 FF_SHUTDOWN_TIMEOUT_MS. A second signal ends it at once, with exit status 130.
 
@@ -88,6 +90,9 @@ func serve(ctx context.Context, cfg *config.Server, log *slog.Logger, ready func
 	defer func() { err = errors.Join(err, b.close(ctx, cfg.ShutdownTimeout.Duration())) }()
 	if err := b.listen(ctx, cfg); err != nil {
 		return err
+	}
+	if b.diagnostics != nil {
+		log.InfoContext(ctx, "diagnostics listening", "addr", b.diagnostics.Addr().String())
 	}
 	log.InfoContext(ctx, "HTTP API listening", "addr", b.api.Addr().String(), "tls", cfg.TLSCert != "", "secured", cfg.Secured())
 	if ready != nil {

@@ -16,7 +16,9 @@ type Refusal struct {
 	At   record.Key
 	Gate string
 	Rate bool // it is the rate of a quota
-	Full bool // there is no room; else there is, and others wait for it
+	// Dimension of the budget that has no room; empty for a quota.
+	Dimension string
+	Full      bool // there is no room; else there is, and others wait for it
 	// Action is what is to follow; [ff.LimitWaits] for a quota.
 	Action ff.LimitAction
 }
@@ -110,7 +112,7 @@ func (b *Books) budgetRefuses(e *record.Execution, u record.BudgetUse) *Refusal 
 		if need[d] > 0 {
 			detail += fmt.Sprintf(", %d needed", need[d])
 		}
-		return &Refusal{Reason: ff.WaitingForBudget, At: def.BudgetKey, Gate: def.Gate(), Detail: detail, Action: def.OnHardLimit, Full: true}
+		return &Refusal{Reason: ff.WaitingForBudget, At: def.BudgetKey, Gate: def.Gate(), Dimension: d, Detail: detail, Action: def.OnHardLimit, Full: true}
 	}
 	return nil
 }

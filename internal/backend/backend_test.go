@@ -94,7 +94,7 @@ func TestMigrate_PostgresDatabase(t *testing.T) {
 func testMigrate(t *testing.T, url string) {
 	t.Helper()
 	before, err := backend.Status(t.Context(), url)
-	if diff := cmp.Diff(backend.Schema{Pending: []string{"0001_initial.sql", "0002_flows.sql", "0003_suspension.sql", "0004_stream.sql", "0005_limits.sql", "0006_events.sql", "0007_drawn.sql", "0008_keys.sql", "0009_partitions.sql", "0010_routes.sql"}}, before); diff != "" || err != nil {
+	if diff := cmp.Diff(backend.Schema{Pending: []string{"0001_initial.sql", "0002_flows.sql", "0003_suspension.sql", "0004_stream.sql", "0005_limits.sql", "0006_events.sql", "0007_drawn.sql", "0008_keys.sql", "0009_partitions.sql", "0010_routes.sql", "0011_trace.sql"}}, before); diff != "" || err != nil {
 		t.Errorf("status of an empty database: %v %s", err, diff)
 	}
 	from, to, err := backend.Migrate(t.Context(), url)

@@ -14,6 +14,7 @@ import (
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/clock"
 	"github.com/flowfabric/flowfabric/internal/loop"
+	"github.com/flowfabric/flowfabric/internal/obs"
 	"github.com/flowfabric/flowfabric/store"
 )
 
@@ -29,16 +30,17 @@ type Committer struct {
 	clock     clock.Clock
 	committed func(*store.Unit)
 	queues    [][]*queue // by shard, then by lane of commit
+	retries   *obs.Counter
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
 }
 
 // New starts a committer over st: for each shard as many queues as the store runs batches at once. committed, if not nil,
 // is called for every unit that was committed without an error of its own, before its caller learns of it; it must be
-// quick.
-func New(st store.Store, c clock.Clock, committed func(*store.Unit)) *Committer {
+// quick. retries counts the batches that are committed again; nil for nobody who asks.
+func New(st store.Store, c clock.Clock, committed func(*store.Unit), retries *obs.Counter) *Committer {
 	ctx, cancel := context.WithCancel(context.Background())
-	cm := &Committer{st: st, clock: c, committed: committed, cancel: cancel}
+	cm := &Committer{st: st, clock: c, committed: committed, retries: retries, cancel: cancel}
 	for range st.Shards() {
 		var lanes []*queue
 		for range max(1, st.Lanes()) {
@@ -233,7 +235,9 @@ func (q *queue) apply(ctx context.Context, batch []*item) {
 			return
 		case passing && try < tries && loop.Sleep(ctx, q.c.clock, loop.Jitter(pause), nil):
 			pause *= 2
+			q.c.retries.Inc(reasonOf(err))
 		case !passing && len(batch) > 1:
+			q.c.retries.Inc(obs.Bisected)
 			q.apply(ctx, batch[:len(batch)/2])
 			q.apply(ctx, batch[len(batch)/2:])
 			return
@@ -244,6 +248,14 @@ func (q *queue) apply(ctx context.Context, batch []*item) {
 			return
 		}
 	}
+}
+
+// reasonOf says why a batch is committed again, as the metric has it.
+func reasonOf(err error) string {
+	if errors.Is(err, store.ErrUnknownOutcome) {
+		return obs.UnknownOutcome
+	}
+	return obs.Transient
 }
 
 func (q *queue) deliver(batch []*item) {

@@ -168,7 +168,7 @@ func TestCommitted_IsToldBeforeTheCaller(t *testing.T) {
 	}}
 	synctest.Test(t, func(t *testing.T) {
 		var told []uint64
-		c := New(st, clock.Real(), func(u *store.Unit) { told = append(told, u.Order) })
+		c := New(st, clock.Real(), func(u *store.Unit) { told = append(told, u.Order) }, nil)
 		defer c.Close(context.Background())
 		for n := range uint64(4) {
 			if err := c.Do(t.Context(), unit(n)); err != nil {

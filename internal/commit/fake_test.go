@@ -96,7 +96,7 @@ func inBubble(t *testing.T, st *fake, test func(b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		st.hold = make(chan struct{}) // of the bubble, so that waiting for it counts as waiting
-		b := &bench{T: t, Committer: New(st, clock.Real(), nil), store: st}
+		b := &bench{T: t, Committer: New(st, clock.Real(), nil, nil), store: st}
 		defer b.Close(context.Background())
 		test(b)
 	})

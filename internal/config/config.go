@@ -56,7 +56,9 @@ type Server struct {
 	ShutdownTimeout Millis `env:"FF_SHUTDOWN_TIMEOUT_MS" envDefault:"30000" help:"how long a stop may take in all"`
 
 	// MetricsAddr, if set, is where metrics and profiles are served: loopback, for they need no token.
-	MetricsAddr string `env:"FF_METRICS_ADDR" help:"loopback address for profiles; none if not set"`
+	MetricsAddr string `env:"FF_METRICS_ADDR" help:"loopback address for metrics and profiles; none if not set"`
+	// Metrics says whether metrics are recorded, and served at /metrics, where they need no token.
+	Metrics bool `env:"FF_METRICS" envDefault:"true" help:"true: metrics are recorded and served at /metrics, to everybody"`
 
 	LogFormat LogFormat  `env:"FF_LOG_FORMAT" envDefault:"text" help:"text or json"`
 	LogLevel  slog.Level `env:"FF_LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`

@@ -27,7 +27,7 @@ func TestLoad_DefaultsAreThoseOfTheSpecification(t *testing.T) {
 		SecretGrace: config.Millis(24 * time.Hour), Lanes: []flowfabric.LaneID{"default"},
 		FlowPartitions: 256, BudgetPartitions: 32, QuotaPartitions: 32, StreamOps: 64,
 		OIDCRoleClaim: "roles", OIDCNameClaim: "sub",
-		ShutdownTimeout: config.Millis(30 * time.Second), LogFormat: config.LogText, LogLevel: slog.LevelInfo,
+		ShutdownTimeout: config.Millis(30 * time.Second), Metrics: true, LogFormat: config.LogText, LogLevel: slog.LevelInfo,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -14,6 +14,7 @@ import (
 	"github.com/flowfabric/flowfabric/internal/clock"
 	"github.com/flowfabric/flowfabric/internal/commit"
 	"github.com/flowfabric/flowfabric/internal/loop"
+	"github.com/flowfabric/flowfabric/internal/obs"
 	"github.com/flowfabric/flowfabric/internal/ops"
 	"github.com/flowfabric/flowfabric/store"
 )
@@ -27,6 +28,8 @@ type Config struct {
 	// ReclaimDeadWorkers: the leases of a worker that is dead are revoked before it is forgotten.
 	ReclaimDeadWorkers bool
 	Logger             *slog.Logger
+	// Metrics hears of rounds and of what they carry on; nil: nobody does.
+	Metrics *obs.Metrics
 }
 
 // Loop carries on what is due.
@@ -39,18 +42,22 @@ type Loop struct {
 	wake   *loop.Wakeup
 	next   atomic.Int64 // storage time up to which the loop means to sleep
 	hinted atomic.Int64 // earliest hint since the loop last looked
-	shards []shard      // of the loop's goroutine
+	// Of the loop's goroutine:
+	shards  []shard
+	failing string // the part of the work that failed last
 }
 
 // shard is a shard's part in the loop. One that fails is left alone for a while, and holds up no other.
 type shard struct {
 	at      flowfabric.Partition
 	pause   time.Duration // after the next failure
+	errors  int           // in a row
 	retryAt time.Time
 }
 
 // New returns a loop that is run by [Loop.Run].
 func New(st store.Store, rules ops.Rules, cm *commit.Committer, c clock.Clock, cfg Config) *Loop {
+	cfg.Metrics = cfg.Metrics.OrNone()
 	l := &Loop{st: st, rules: rules, commit: cm, clock: c, cfg: cfg, wake: loop.NewWakeup()}
 	for _, at := range st.Shards() {
 		l.shards = append(l.shards, shard{at: at, pause: firstPause})
@@ -119,11 +126,13 @@ func (l *Loop) carryOn(ctx context.Context) (handled int) {
 		handled += n
 		switch {
 		case err == nil:
-			s.pause = firstPause
+			s.pause, s.errors = firstPause, 0
 		case ctx.Err() != nil:
 			return handled
 		default:
-			l.cfg.Logger.WarnContext(ctx, "what is due was not carried on; it will be tried again", "shard", i, "error", err, "pause", s.pause)
+			s.errors++
+			l.cfg.Logger.WarnContext(ctx, "what is due was not carried on; it will be tried again",
+				"shard", i, "scanner", l.failing, "processed", n, "errors", s.errors, "error", err, "pause", s.pause)
 			s.retryAt = l.clock.Now().Add(loop.Jitter(s.pause))
 			s.pause = min(2*s.pause, longestPause)
 		}
@@ -133,27 +142,48 @@ func (l *Loop) carryOn(ctx context.Context) (handled int) {
 
 // drain carries on one shard until nothing is due there, and returns how much was.
 func (l *Loop) drain(ctx context.Context, at flowfabric.Partition, order uint64) (total int, err error) {
-	total, err = l.each(ctx, func(handled *int) *ops.Op { return l.rules.Tick(at, order, l.cfg.Batch, handled) })
+	total, err = l.round(ctx, obs.Due, func() (int, error) {
+		return l.each(ctx, func(handled *int) *ops.Op { return l.rules.Tick(at, order, l.cfg.Batch, handled) })
+	})
 	if err != nil {
 		return total, err
 	}
-	n, err := l.flows(ctx, at, order)
+	n, err := l.round(ctx, obs.Flows, func() (int, error) { return l.flows(ctx, at, order) })
 	if total += n; err != nil || total > 0 {
 		return total, err // the next step comes at once and finds the rest, if that was not all
 	}
-	total, err = l.each(ctx, func(handled *int) *ops.Op { return l.rules.SweepWaits(at, order, l.cfg.Batch, handled) })
+	total, err = l.round(ctx, obs.Waitpoints, func() (int, error) {
+		return l.each(ctx, func(handled *int) *ops.Op { return l.rules.SweepWaits(at, order, l.cfg.Batch, handled) })
+	})
 	if err != nil || total > 0 {
 		return total, err
 	}
-	total, err = l.each(ctx, func(handled *int) *ops.Op { return l.rules.SweepStreams(at, order, l.cfg.Batch, handled) })
+	total, err = l.round(ctx, obs.Streams, func() (int, error) {
+		return l.each(ctx, func(handled *int) *ops.Op { return l.rules.SweepStreams(at, order, l.cfg.Batch, handled) })
+	})
 	if err != nil || total > 0 {
 		return total, err
 	}
-	total, err = l.gates(ctx, at, order)
+	total, err = l.round(ctx, obs.Limits, func() (int, error) { return l.gates(ctx, at, order) })
 	if err != nil || total > 0 {
 		return total, err
 	}
-	return l.sweep(ctx, at, order)
+	return l.round(ctx, obs.Workers, func() (int, error) { return l.sweep(ctx, at, order) })
+}
+
+// round does one part of the work and records what it came to.
+func (l *Loop) round(ctx context.Context, scanner string, part func() (int, error)) (handled int, err error) {
+	began := l.clock.Now()
+	handled, err = part()
+	ended := l.clock.Now()
+	l.cfg.Metrics.Scanned(scanner, ended, ended.Sub(began), handled, err)
+	if err != nil {
+		l.failing = scanner
+	}
+	if handled > 0 && l.cfg.Logger.Enabled(ctx, slog.LevelDebug) {
+		l.cfg.Logger.DebugContext(ctx, "due work carried on", "scanner", scanner, "processed", handled, "elapsed_ms", ended.Sub(began).Milliseconds())
+	}
+	return handled, err
 }
 
 // each does an operation again until it finds less than a batch, and returns how much it found.

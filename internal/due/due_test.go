@@ -63,7 +63,7 @@ func inBubble(t *testing.T, shards, batch int, test func(b *bench)) {
 		wall, group := clock.Real(), loop.NewGroup(context.Background())
 		b := &bench{T: t, rules: ops.Rules{Partitions: ff.DefaultPartitions()}}
 		b.store = &tapped{Store: memory.New(memory.Config{Shards: shards})}
-		cm := commit.New(b.store, wall, nil)
+		cm := commit.New(b.store, wall, nil, nil)
 		defer cm.Close(context.Background())
 		b.Loop = New(b.store, b.rules, cm, wall, Config{Poll: poll, Batch: batch, Logger: slog.New(slog.DiscardHandler)})
 		group.Go(b.Loop.Run)

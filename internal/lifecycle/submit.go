@@ -27,7 +27,7 @@ func Submit(cmd *ff.Submit, now ff.Timestamp) *record.Execution {
 	e := &record.Execution{
 		ID: cmd.ID, Lane: cmd.Lane, Namespace: cmd.Namespace, Kind: cmd.Kind, Creator: cmd.Creator,
 		Payload: cmd.Payload, PayloadEncoding: cmd.PayloadEncoding, Capabilities: capabilities, Route: RouteOf(capabilities),
-		Tags: cmd.Tags, Policy: cmd.Policy, Priority: cmd.Priority,
+		Tags: cmd.Tags, Policy: cmd.Policy, TraceParent: cmd.TraceParent, Priority: cmd.Priority,
 		CreatedAt: now, LastTransitionAt: now, LastMutationAt: now, DeadlineAt: deadlineOf(cmd, now),
 	}
 	until := cmd.DelayUntil

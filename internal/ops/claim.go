@@ -357,7 +357,7 @@ func claimed(e *record.Execution, by ff.Claim, resumed bool) ff.Claimed {
 		Payload: e.Payload, PayloadEncoding: e.PayloadEncoding, Tags: maps.Clone(e.Tags),
 		AttemptType: e.AttemptType, Resumed: resumed, RetryCount: e.RetryCount, ReplayCount: e.ReplayCount, ClaimedAt: e.LeaseAcquiredAt,
 		CreatedAt: e.CreatedAt, LeaseExpiresAt: e.LeaseExpiresAt, LeaseTTL: by.LeaseTTL,
-		Budgets: budgetsOf(e),
+		Budgets: budgetsOf(e), TraceParent: e.TraceParent,
 	}
 }
 

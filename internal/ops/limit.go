@@ -39,6 +39,13 @@ func releaseLimits(tx *store.Tx, before, after *record.Execution) {
 	keepBooks(tx, books)
 }
 
+// Hit is the note of a unit that an execution is kept back: by a budget in one of its dimensions, or by a quota for its rate or
+// else its concurrency.
+type Hit struct {
+	Dimension string // empty for a quota
+	Rate      bool
+}
+
 // park keeps an execution back that a budget or quota refuses.
 func park(tx *store.Tx, books *admission.Books, e *record.Execution, refused *admission.Refusal) (*record.Execution, error) {
 	gate := refused.Gate
@@ -48,6 +55,9 @@ func park(tx *store.Tx, books *admission.Books, e *record.Execution, refused *ad
 	ch, err := lifecycle.Park(e, refused.Reason, gate, refused.Detail, tx.Now())
 	if err != nil {
 		return nil, err
+	}
+	if refused.Full { // else it waits behind others
+		tx.Note(Hit{Dimension: refused.Dimension, Rate: refused.Rate})
 	}
 	if gate != "" {
 		place := record.ParkingKey{Gate: gate, Place: record.ParkingPlace(e), ExecutionID: e.ID}

@@ -44,7 +44,7 @@ func (r Rules) Describe(ctx context.Context, st store.Store, id ff.ExecutionID) 
 	s := ff.ExecutionSnapshot{
 		ExecutionID: e.ID, FlowID: e.FlowID, Lane: e.Lane, Namespace: e.Namespace, Kind: e.Kind, Creator: e.Creator,
 		Priority: e.Priority, State: e.State, PublicState: lifecycle.PublicState(e.State), BlockingDetail: e.BlockingDetail,
-		RequiredCapabilities: e.Capabilities, Tags: maps.Clone(e.Tags), Policy: e.Policy.Normalized(),
+		RequiredCapabilities: e.Capabilities, Tags: maps.Clone(e.Tags), Policy: e.Policy.Normalized(), TraceParent: e.TraceParent,
 		CreatedAt: e.CreatedAt, StartedAt: e.StartedAt, CompletedAt: e.CompletedAt,
 		LastTransitionAt: e.LastTransitionAt, LastMutationAt: e.LastMutationAt, DelayUntil: e.DelayUntil,
 		DeadlineAt: e.DeadlineAt, RetainUntil: e.RetainUntil,

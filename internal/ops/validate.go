@@ -77,6 +77,7 @@ func (r Rules) checkSubmit(c *ff.Submit) error {
 		ff.ValidateText("idempotency_key", c.IdempotencyKey, ff.MaxNameBytes),
 		checkBytes("payload", c.Payload, ff.MaxPayloadBytes), checkTags(c.Tags), c.Policy.Validate(),
 		checkSpan("delay", c.Delay, 0, maxSpan), checkInstant("delay_until", c.DelayUntil), checkInstant("deadline", c.Deadline),
+		c.TraceParent.Validate(),
 	); err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func inBubble(t *testing.T, shards int, test func(b *bench)) {
 		wall := clock.Real()
 		b := &bench{T: t, group: loop.NewGroup(context.Background())}
 		b.store = &tapped{Store: memory.New(memory.Config{Shards: shards})}
-		cm := commit.New(b.store, wall, nil)
+		cm := commit.New(b.store, wall, nil, nil)
 		b.rules = ops.Rules{Partitions: ff.DefaultPartitions(), Home: func(p ff.Partition) ff.Partition {
 			return b.store.Shards()[b.store.Shard(p)]
 		}}

@@ -131,7 +131,9 @@ func (p *pool) claim(ctx context.Context, shard int, wants []*ops.Want) error {
 		units[i] = &claims[i].Unit
 	}
 	// Not cut short: until the units have their outcome, nobody else may look at what the waiters got.
+	began := p.s.clock.Now()
 	err := p.s.commit.Do(context.WithoutCancel(ctx), units...)
+	p.s.took(questions, p.s.clock.Now().Sub(began))
 	if err != nil {
 		p.learn(shard, questions, nil, count)
 		return err
@@ -146,6 +148,13 @@ func (p *pool) claim(ctx context.Context, shard int, wants []*ops.Want) error {
 		collect(wants, parts[i])
 	}
 	return err
+}
+
+// took records how long a claim took, for each lane that was asked.
+func (s *Scheduler) took(questions []question, d time.Duration) {
+	for _, q := range questions {
+		s.cfg.Metrics.ClaimDuration.Observe(d, string(q.src.lane.name))
+	}
 }
 
 // questions are what to ask a shard: of each lane a window of the routes that may have work.

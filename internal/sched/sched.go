@@ -19,6 +19,7 @@ import (
 	"github.com/flowfabric/flowfabric/internal/clock"
 	"github.com/flowfabric/flowfabric/internal/commit"
 	"github.com/flowfabric/flowfabric/internal/loop"
+	"github.com/flowfabric/flowfabric/internal/obs"
 	"github.com/flowfabric/flowfabric/internal/ops"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/record"
@@ -28,6 +29,8 @@ import (
 type Config struct {
 	// Poll is the longest a waiting claim goes without looking: work whose wake-up was lost is found this late, at most.
 	Poll time.Duration
+	// Metrics hears of claims; nil: nobody does.
+	Metrics *obs.Metrics
 }
 
 // Scheduler hands ready executions to claims. It is safe for concurrent use.
@@ -52,6 +55,7 @@ type Scheduler struct {
 
 // New returns a scheduler whose pools run in group.
 func New(st store.Store, rules ops.Rules, cm *commit.Committer, c clock.Clock, log *slog.Logger, group *loop.Group, cfg Config) *Scheduler {
+	cfg.Metrics = cfg.Metrics.OrNone()
 	s := &Scheduler{st: st, rules: rules, commit: cm, clock: c, log: log, cfg: cfg, group: group}
 	s.mu.pools = make(map[string]*pool)
 	s.mu.lanes = make(map[flowfabric.LaneID]*lane)

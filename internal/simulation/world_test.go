@@ -78,7 +78,7 @@ func keyOf(seed uint64) (key [32]byte) {
 // start begins a new life of the engine: nothing of what the last one had in memory is left.
 func (w *world) start() {
 	w.stop()
-	w.commits = commit.New(w.disk, w.time, nil)
+	w.commits = commit.New(w.disk, w.time, nil, nil)
 	w.engine = due.New(w.disk, w.rules, w.commits, w.time, due.Config{Poll: time.Second, Batch: 2, Logger: slog.New(slog.DiscardHandler)})
 }
 

@@ -29,6 +29,7 @@ var Executions = Table[execution]{Name: "ff_exec_core", Keys: 2, Columns: slices
 		integer("route", Int64, func(e *execution) *int64 { return &e.Route }),
 		sharedJSON("policy", func(e *execution) **flowfabric.Policy { return &e.Policy },
 			func(p *flowfabric.Policy) bool { return p == nil }),
+		optionalText("trace_parent", "", func(e *execution) *flowfabric.TraceParent { return &e.TraceParent }),
 		integer("created_at_ms", Int64, func(e *execution) *flowfabric.Timestamp { return &e.CreatedAt }),
 	),
 	[]Column[execution]{

@@ -200,6 +200,13 @@ func (h *Hub) stream(key record.StreamKey) *stream {
 	return h.mu.streams[key.ExecutionID][key.AttemptIndex]
 }
 
+// Waiting is how many viewers wait.
+func (h *Hub) Waiting() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.mu.waiting
+}
+
 // Watches reports whether anybody watches a stream.
 func (h *Hub) Watches(key record.StreamKey) bool { return h.stream(key) != nil }
 

@@ -33,7 +33,7 @@ func ledger(t *testing.T, url string) []string {
 	return names
 }
 
-var allMigrations = []string{"0001_initial.sql", "0002_flows.sql", "0003_suspension.sql", "0004_stream.sql", "0005_limits.sql", "0006_events.sql", "0007_drawn.sql", "0008_keys.sql", "0009_partitions.sql", "0010_routes.sql"}
+var allMigrations = []string{"0001_initial.sql", "0002_flows.sql", "0003_suspension.sql", "0004_stream.sql", "0005_limits.sql", "0006_events.sql", "0007_drawn.sql", "0008_keys.sql", "0009_partitions.sql", "0010_routes.sql", "0011_trace.sql"}
 
 func TestMigrate_OnOneConnectionTwice(t *testing.T) {
 	t.Parallel()

@@ -34,6 +34,7 @@ type Execution struct {
 	Route           int64    // what Capabilities hash to; 0 for none
 	Tags            map[string]string
 	Policy          *flowfabric.Policy
+	TraceParent     flowfabric.TraceParent // the span it was submitted in; empty for none
 	CreatedAt       flowfabric.Timestamp
 
 	// State and what is derived from it, set by internal/lifecycle alone.

@@ -85,7 +85,7 @@ func TestOpen_RefusesANewerFile(t *testing.T) {
 	}
 	script(t, path, "UPDATE ff_schema SET version = 99")
 	_, err := Open(t.Context(), path, nil)
-	if want := "the file has schema version 99; this release knows versions up to 10"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "the file has schema version 99; this release knows versions up to 11"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Open = %v; want %s", err, want)
 	}
 }

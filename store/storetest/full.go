@@ -16,7 +16,8 @@ func fullExecution() *record.Execution {
 		Kind: "send", Creator: "cron", Payload: []byte("\x00\xff\x00payload"), PayloadEncoding: "json",
 		Capabilities: []string{"gpu", "linux/arm64", "größe"}, Route: -9_000_000_000_000_000_001,
 		Tags: map[string]string{"team.name": "mail", "quote": `"\'{},;`, "cairn.instance_id": "i-1"}, Policy: fullPolicy(),
-		CreatedAt: start - 1,
+		TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		CreatedAt:   start - 1,
 		State: ff.StateVector{
 			Phase: ff.PhaseActive, Ownership: ff.LeaseExpiredReclaimable, Eligibility: ff.EligibilityNotApplicable,
 			BlockingReason: ff.WaitingForWorker, Outcome: ff.OutcomeFailed, AttemptState: ff.AttemptInterrupted,

@@ -63,7 +63,7 @@ func testExecutionsComeBackAsWritten(e *env) {
 // setOnce are the fields of an execution that no update changes.
 var setOnce = []string{
 	"ID", "Version", "Lane", "Namespace", "Kind", "Creator", "Capabilities", "Route",
-	"Policy", "CreatedAt",
+	"Policy", "TraceParent", "CreatedAt",
 }
 
 // mutable calls visit for every field of e an update may change.
