@@ -40,7 +40,7 @@ func TestOpen_CancelledContextStartsNothing(t *testing.T) {
 	}
 }
 
-// slow is a store whose commits wait until they are let go, or fail.
+// slow is a store whose commits wait until they are let go, or fail; without hold they do neither.
 type slow struct {
 	store.Store
 	hold chan struct{}
@@ -48,6 +48,9 @@ type slow struct {
 }
 
 func (s *slow) Apply(ctx context.Context, units []*store.Unit) error {
+	if s.hold == nil {
+		return s.Store.Apply(ctx, units)
+	}
 	select {
 	case <-s.hold:
 	case <-ctx.Done():
@@ -67,11 +70,12 @@ func (s *slow) Apply(ctx context.Context, units []*store.Unit) error {
 func inBubble(t *testing.T, test func(t *testing.T, e *Engine, st *slow)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		st := &slow{Store: memory.New(memory.Config{}), hold: make(chan struct{})}
+		st := &slow{Store: memory.New(memory.Config{})}
 		e, err := Open(t.Context(), st, Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
+		st.hold = make(chan struct{})
 		defer func() {
 			if err := e.Close(context.Background()); err != nil {
 				t.Error(err)

@@ -88,7 +88,7 @@ func TestTraces_ARequestGoesOnInTheSpanOfItsCaller(t *testing.T) {
 		h := serving(t, server.Config{TracerProvider: provider})
 		ask(t, h, "POST", "/v1/calls/submit", `{"lane":"mail","kind":"send"}`, "Traceparent", c.header)
 		ask(t, h, "GET", "/healthz", "", "Traceparent", c.header)
-		spans := exporter.GetSpans()
+		spans := slices.DeleteFunc(exporter.GetSpans(), func(s tracetest.SpanStub) bool { return s.Name == "GET /openapi.json" }) // of the check of answers
 		if len(spans) != 2 && len(spans) != 3 || spans[0].Name != "ff.submit" || spans[1].Name != "POST /v1/calls/submit" {
 			t.Fatalf("%q: %v", c.header, spans)
 		}
