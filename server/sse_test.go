@@ -183,12 +183,19 @@ func tailOf(c *flowfabric.Claimed) string {
 	return "/v1/executions/" + c.ExecutionID.String() + "/attempts/0/stream/events"
 }
 
+// TestTailLive_SendsFramesAsTheyAreWrittenAndEndsWithTheAttempt: also by the path of the reference, to who accepts events there.
 func TestTailLive_SendsFramesAsTheyAreWrittenAndEndsWithTheAttempt(t *testing.T) {
+	for _, path := range []string{"events", "tail"} {
+		t.Run(path, func(t *testing.T) { testTailLive(t, path) })
+	}
+}
+
+func testTailLive(t *testing.T, path string) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, server.Config{})
 		c := s.claim(nil)
 		s.write(&c, "one", "two\nlines")
-		v := view(t, s.pipes, tailOf(&c))
+		v := view(t, s.pipes, strings.TrimSuffix(tailOf(&c), "events")+path)
 		if got := v.res.Header.Get("Content-Type"); got != "text/event-stream" || v.res.StatusCode != 200 || v.res.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%d, %v", v.res.StatusCode, v.res.Header)
 		}
