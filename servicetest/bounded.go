@@ -101,6 +101,8 @@ func (d *day) configure() {
 	d.setLane(ff.UpdateLane{Lane: d.lane, MaxConcurrency: new(50)})
 	_, err := d.svc.AckEvents(d.Context(), ff.AckEvents{Name: "reader", Family: ff.EventsCompletion, Cursor: d.nowCursor(ff.EventsCompletion)})
 	d.ok(err)
+	_, err = d.svc.CreateKey(d.Context(), ff.CreateKey{Name: "worker", Roles: []ff.Role{ff.RoleWorker}})
+	d.ok(err)
 }
 
 // look notes which tables are in use.

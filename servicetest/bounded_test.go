@@ -16,7 +16,7 @@ import (
 func TestBounded_Memory(t *testing.T) {
 	runBounded(t, inMemory(1), bounded{
 		count: dumped,
-		kept:  map[string]int{"lane": 1, "secret": 1, "budget": 1, "quota": 1, "limit_scope": 2, "event_cursor": 1, "partition_config": 1},
+		kept:  map[string]int{"lane": 1, "secret": 1, "budget": 1, "quota": 1, "limit_scope": 2, "event_cursor": 1, "partition_config": 1, "api_key": 1},
 		brief: []string{"errand", "cancel_backlog", "cancel_backlog_member"},
 	})
 }
@@ -33,7 +33,7 @@ func TestBounded_SQLite(t *testing.T) {
 		count: func(t *testing.T, _ *store.Dump) map[string]int { return tablesOf(t, path) },
 		kept: map[string]int{
 			"ff_schema": 100, "ff_lane_registry": 1, "ff_waitpoint_hmac": 1, "ff_budget_policy": 1, "ff_quota_policy": 1, "ff_limit_scope": 2,
-			"ff_partition_config": 1, "ff_event_cursor": 1, "ff_event_gone": 5, // one for each family
+			"ff_partition_config": 1, "ff_api_key": 1, "ff_event_cursor": 1, "ff_event_gone": 5, // one for each family
 		},
 		brief: []string{"ff_errand", "ff_cancel_backlog", "ff_cancel_backlog_member"},
 	})
@@ -52,7 +52,7 @@ func TestBounded_Postgres(t *testing.T) {
 		count: func(t *testing.T, _ *store.Dump) map[string]int { return tablesIn(t, url) },
 		kept: map[string]int{
 			"ff_migration": 100, "ff_lane_registry": 1, "ff_waitpoint_hmac": 1, "ff_budget_policy": 1, "ff_quota_policy": 1, "ff_limit_scope": 2,
-			"ff_partition_config": 1, "ff_event_cursor": 1, "ff_event_gone": 5, // one for each family
+			"ff_partition_config": 1, "ff_api_key": 1, "ff_event_cursor": 1, "ff_event_gone": 5, // one for each family
 		},
 		brief: []string{"ff_errand", "ff_cancel_backlog", "ff_cancel_backlog_member", "ff_expired_lease"},
 	})

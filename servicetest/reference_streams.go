@@ -105,7 +105,7 @@ func testRefStreamBurst(e *env) {
 		e.equal("the refusal", refusalOf(a.parse(got.text), map[string]any{}), a.parse([]byte(want)))
 	}
 	a.refusedWith("GET", path, "", 429, "too many concurrent stream_ops calls") // one pool for both
-	e.eventually("the tails have waited", func() bool { return e.pace.made(2*time.Second) > 0 })
+	e.eventually("the tails have waited", func() bool { return e.pace.made(2*time.Second) >= 2 })
 	e.pace.Advance(2 * time.Second)
 	for range 2 {
 		got := <-answers
