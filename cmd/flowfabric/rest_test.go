@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,13 +15,15 @@ var garbage []byte
 func TestGiveBack_FreesWhatAProcessAtRestHasLeftBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		freed, ended := 0, make(chan struct{})
+		var freed atomic.Int64
+		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			giveBack(ctx, clock.Real(), func() { freed++ })
+			giveBack(ctx, clock.Real(), func() { freed.Add(1) })
 		}()
 		for _, look := range []struct {
-			allocated, freed int
+			allocated int
+			freed     int64
 		}{
 			{0, 0},
 			{8 << 20, 1},
@@ -34,8 +37,8 @@ func TestGiveBack_FreesWhatAProcessAtRestHasLeftBehind(t *testing.T) {
 			}
 			<-clock.Real().NewTimer(10 * time.Second).C
 			synctest.Wait()
-			if freed != look.freed {
-				t.Errorf("after %d MB: freed %d times, want %d", look.allocated>>20, freed, look.freed)
+			if got := freed.Load(); got != look.freed {
+				t.Errorf("after %d MB: freed %d times, want %d", look.allocated>>20, got, look.freed)
 			}
 		}
 		cancel()
