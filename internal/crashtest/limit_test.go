@@ -114,7 +114,7 @@ func TestKill9_ExceedsNoLimit(t *testing.T) {
 
 func killLimited(t *testing.T, url string, cut func()) {
 	beside(t)
-	kills := either(8, 80)
+	kills := either(5, 80)
 	st := opened(t, url)
 	eng := embedded(t, st)
 	l := &limitWatch{limited: defineLimits(t, eng), st: st, most: map[flowfabric.BudgetID]int64{}}
