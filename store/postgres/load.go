@@ -49,7 +49,7 @@ func (st *Store) view(ctx context.Context, b *store.Batch, l *store.Load) error 
 		s.sendSettings(t)
 		r.send(t)
 	} else {
-		s.sendBegin(t, snapshotStatement, needsClock)
+		s.sendBegin(t, snapshotStatement, true)
 		r.send(t)
 		t.send(commitStatement, nil, nil)
 	}
