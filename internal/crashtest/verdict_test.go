@@ -41,9 +41,7 @@ func (f *fleet) judge(t *testing.T, d *store.Dump) {
 		}
 		for _, r := range p.refused() {
 			cancelled := p.Slots > 0 && r.op == "complete" && r.code == flowfabric.CodeExecutionNotActive // a member of a flow, by the flow
-			// Where connections are cut, a lease may run out behind the replies and renewals that went with them.
-			ranOut := p.Limited != nil && r.op == "complete" && (r.code == flowfabric.CodeStaleLease || r.code == flowfabric.CodeLeaseExpired)
-			if !r.retryable && (!cancelled || !f.hasFlows()) && !ranOut {
+			if !r.retryable && (!cancelled || !f.hasFlows()) {
 				t.Errorf("%s: %s was refused with %s, which is not retryable", p.Name, r.op, r.code)
 			}
 		}
