@@ -66,10 +66,15 @@ func (b *Batch) time() flowfabric.Timestamp {
 
 // AddExecution adds a loaded execution; e is nil when there is none. What the batch already holds stays.
 func (b *Batch) AddExecution(id flowfabric.ExecutionID, e *record.Execution) {
+	b.heardOf(e)
+	add(b.executions, id, e)
+}
+
+// heardOf keeps the batch's clock from being behind an execution that was read, or is believed.
+func (b *Batch) heardOf(e *record.Execution) {
 	if e != nil {
 		b.latest = max(b.latest, e.LastMutationAt)
 	}
-	add(b.executions, id, e)
 }
 
 // AddAttempt adds a loaded attempt; a is nil when there is none.

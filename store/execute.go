@@ -112,6 +112,7 @@ func (b *Batch) remaining(u *Unit) Reads {
 		}
 		if _, known := b.executions[id]; !known {
 			b.executions[id] = &entry[record.Execution]{stored: e, current: e, assumed: true}
+			b.heardOf(e)
 		}
 	}
 	return r
