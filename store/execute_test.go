@@ -324,7 +324,7 @@ func TestExecute_ChangesAreInOrderOfKeys(t *testing.T) {
 	}
 }
 
-// The storage clock has said 5 when these executions are read.
+// The storage clock has said 5 when these executions are read, or believed.
 func TestExecute_TimeIsNotBehindWhatAnotherProcessHasDone(t *testing.T) {
 	for name, c := range map[string]struct{ written, want flowfabric.Timestamp }{
 		"before":            {4, 5},
@@ -332,18 +332,23 @@ func TestExecute_TimeIsNotBehindWhatAnotherProcessHasDone(t *testing.T) {
 		"a second later":    {1005, 1005},
 		"later than clocks": {1006, 5},
 	} {
-		e := stored(1, 4, 10)
-		e.LastMutationAt = c.written
-		b := newBackend(e)
-		u := raise(1)
-		var now flowfabric.Timestamp
-		decide := u.Decide
-		u.Decide = func(tx *store.Tx) error { now = tx.Now(); return decide(tx) }
-		if err := b.execute(t, u); err != nil {
-			t.Fatal(err)
-		}
-		if now != c.want || b.commits[0].Now != c.want {
-			t.Errorf("%s: decided at %d, committed at %d; want %d", name, now, b.commits[0].Now, c.want)
+		for _, believed := range []bool{false, true} {
+			e := stored(1, 4, 10)
+			e.LastMutationAt = c.written
+			b := newBackend(e)
+			u := raise(1)
+			if believed {
+				u.Assume = func(flowfabric.ExecutionID) (*record.Execution, bool) { return e, true }
+			}
+			var now flowfabric.Timestamp
+			decide := u.Decide
+			u.Decide = func(tx *store.Tx) error { now = tx.Now(); return decide(tx) }
+			if err := b.execute(t, u); err != nil {
+				t.Fatal(err)
+			}
+			if now != c.want || b.commits[0].Now != c.want {
+				t.Errorf("%s, believed: %t: decided at %d, committed at %d; want %d", name, believed, now, b.commits[0].Now, c.want)
+			}
 		}
 	}
 }
