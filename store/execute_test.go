@@ -324,31 +324,36 @@ func TestExecute_ChangesAreInOrderOfKeys(t *testing.T) {
 	}
 }
 
-// The storage clock has said 5 when these executions are read, or believed.
+// The storage clock has said 5 when an execution is read, and says 7 to a batch that reads nothing since it believes it.
 func TestExecute_TimeIsNotBehindWhatAnotherProcessHasDone(t *testing.T) {
-	for name, c := range map[string]struct{ written, want flowfabric.Timestamp }{
-		"before":            {4, 5},
-		"a little later":    {905, 905},
-		"a second later":    {1005, 1005},
-		"later than clocks": {1006, 5},
+	for name, c := range map[string]struct {
+		believed      bool
+		written, want flowfabric.Timestamp
+	}{
+		"before":                      {false, 4, 5},
+		"a little later":              {false, 905, 905},
+		"a second later":              {false, 1005, 1005},
+		"later than clocks":           {false, 1006, 5},
+		"believed, before":            {true, 4, 7},
+		"believed, a little later":    {true, 907, 907},
+		"believed, a second later":    {true, 1007, 1007},
+		"believed, later than clocks": {true, 1008, 7},
 	} {
-		for _, believed := range []bool{false, true} {
-			e := stored(1, 4, 10)
-			e.LastMutationAt = c.written
-			b := newBackend(e)
-			u := raise(1)
-			if believed {
-				u.Assume = func(flowfabric.ExecutionID) (*record.Execution, bool) { return e, true }
-			}
-			var now flowfabric.Timestamp
-			decide := u.Decide
-			u.Decide = func(tx *store.Tx) error { now = tx.Now(); return decide(tx) }
-			if err := b.execute(t, u); err != nil {
-				t.Fatal(err)
-			}
-			if now != c.want || b.commits[0].Now != c.want {
-				t.Errorf("%s, believed: %t: decided at %d, committed at %d; want %d", name, believed, now, b.commits[0].Now, c.want)
-			}
+		e := stored(1, 4, 10)
+		e.LastMutationAt = c.written
+		b := newBackend(e)
+		u := raise(1)
+		if c.believed {
+			u.Assume = func(flowfabric.ExecutionID) (*record.Execution, bool) { return e, true }
+		}
+		var now flowfabric.Timestamp
+		decide := u.Decide
+		u.Decide = func(tx *store.Tx) error { now = tx.Now(); return decide(tx) }
+		if err := b.execute(t, u); err != nil {
+			t.Fatal(err)
+		}
+		if now != c.want || b.commits[0].Now != c.want {
+			t.Errorf("%s: decided at %d, committed at %d; want %d", name, now, b.commits[0].Now, c.want)
 		}
 	}
 }
