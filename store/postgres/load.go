@@ -49,7 +49,7 @@ func (st *Store) view(ctx context.Context, b *store.Batch, l *store.Load) error 
 		s.sendSettings(t)
 		r.send(t)
 	} else {
-		s.sendBegin(t, snapshotStatement, true)
+		s.sendBegin(t, snapshotStatement, needsClock)
 		r.send(t)
 		t.send(commitStatement, nil, nil)
 	}
