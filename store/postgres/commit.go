@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -15,6 +16,9 @@ import (
 // done already, then queue entries, then executions kind by kind of change, each by UUID, then the rest by key. So what the
 // next batch of the process believes of the keyed records is locked long before that batch is there ([store.Changes].Sent).
 func (s *session) Commit(ctx context.Context, ch *store.Changes) error {
+	if s.turns.outOfTurn(ch) {
+		return fmt.Errorf("postgres: commit: a record is believed whose turn to be locked has passed: %w", store.ErrConflict)
+	}
 	t, err := s.startTrip(ctx)
 	if err != nil {
 		return err

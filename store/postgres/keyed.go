@@ -244,23 +244,47 @@ func sendKeyed(t *trip, sh *shapes, ch *store.Changes) {
 	if len(ch.Records)+len(ch.Registered)+len(ch.Guarded) == 0 {
 		return
 	}
+	sendContended(t, sh, ch)
 	sendLocks(t, ch)
 	for _, f := range families {
 		table := &f.table.Table
 		changes, gone := f.changes(ch.Records)
-		guard, write := check, update
-		if f.hold != nil {
-			guard = lock
-		}
+		write := update
 		if f.name.Believed() { // versions are drawn: none tells the one before
-			sendRows(t, sh, lock, table, befores(changes), keyColumns(table))
 			write = rewrite
 		}
-		sendRows(t, sh, guard, table, f.own(ch.Guarded), keyColumns(table))
+		if f.hold == nil {
+			if f.name.Believed() {
+				sendRows(t, sh, lock, table, befores(changes), keyColumns(table))
+			}
+			sendRows(t, sh, check, table, f.own(ch.Guarded), keyColumns(table))
+		}
 		sendRows(t, sh, erase, table, gone, keyColumns(table))
 		sendGuarded(t, sh, write, table, changes)
 		sendRows(t, sh, ensure, table, f.own(ch.Registered), allColumns(table))
 	}
+}
+
+// sendContended locks the contended records that a batch has not read, but believed, in the order in which those that read lock
+// them, and before whatever they lock later.
+func sendContended(t *trip, sh *shapes, ch *store.Changes) {
+	for _, f := range families {
+		if f.hold != nil {
+			table := &f.table.Table
+			sendRows(t, sh, lock, table, f.toLock(ch), keyColumns(table))
+		}
+	}
+}
+
+// toLock are the records of a contended family that a commit must find as they were believed to be, in the order of their keys.
+func (f *family) toLock(ch *store.Changes) []*record.Keyed {
+	list := f.own(ch.Guarded)
+	if f.name.Believed() {
+		changes, _ := f.changes(ch.Records)
+		list = append(list, befores(changes)...)
+	}
+	slices.SortFunc(list, func(x, y *record.Keyed) int { return record.CompareKeys((*x).Key(), (*y).Key()) })
+	return list
 }
 
 // changes returns what is written and what is deleted of the family.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
@@ -67,6 +68,27 @@ func (w *turns) split(keys []record.Key) (coming, passed []record.Key) {
 		w.hold(key)
 	}
 	return coming, passed
+}
+
+// outOfTurn reports whether a commit would wait for a contended record that it has not read, behind one that it has. The next try
+// locks it first.
+func (w *turns) outOfTurn(ch *store.Changes) (late bool) {
+	if w == nil || w.last == nil {
+		return false
+	}
+	for _, f := range families {
+		if f.hold == nil {
+			continue
+		}
+		for _, r := range f.toLock(ch) {
+			key := (*r).Key()
+			if _, held := w.held[key]; !held && compareTurns(key, w.last) < 0 {
+				w.asked[key] = struct{}{}
+				late = true
+			}
+		}
+	}
+	return late
 }
 
 // hold notes that a record is locked, or about to be.
