@@ -389,10 +389,8 @@ func testLimitEvents(e *env) {
 	after := e.nowCursor(ff.EventsOperator)
 	e.ok(errOf(e.svc.UpdateBudget(e.Context(), ff.UpdateBudget{BudgetID: b, Hard: ff.Amounts{"t": 11}, ResetInterval: new(time.Hour), Actor: "ann"})))
 	e.ok(errOf(e.svc.UpdateQuota(e.Context(), ff.UpdateQuota{QuotaID: q, Rate: new(int64(7)), Actor: "bob"})))
-	page, err := e.svc.ReadEvents(e.Context(), ff.ReadEvents{Family: ff.EventsOperator, After: after})
-	e.ok(err)
 	got := map[string]any{}
-	for _, ev := range page.Events {
+	for _, ev := range e.read(ff.ReadEvents{Family: ff.EventsOperator, After: after}, 2) {
 		var details map[string]any
 		e.ok(json.Unmarshal(ev.Details, &details))
 		got[ev.Type] = details

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -36,11 +37,30 @@ type issuer struct {
 	keys  atomic.Pointer[jose.JSONWebKeySet]
 	asked atomic.Int64 // for keys
 	down  atomic.Bool
+	mux   *http.ServeMux
 }
 
+// RoundTrip implements [http.RoundTripper], without a socket.
+func (i *issuer) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	i.mux.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
+// newIssuer returns one that listens.
 func newIssuer(t *testing.T) *issuer {
-	i := &issuer{clock: clock.NewSim(begin)}
+	i := unheard()
+	s := httptest.NewServer(i.mux)
+	t.Cleanup(s.Close)
+	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
+	i.url = s.URL
+	return i
+}
+
+// unheard returns one that does not listen: it is reached as a [http.RoundTripper].
+func unheard() *issuer {
 	mux := http.NewServeMux()
+	i := &issuer{url: "http://127.0.0.1:1", clock: clock.NewSim(begin), mux: mux}
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		if i.down.Load() {
 			w.WriteHeader(http.StatusBadGateway)
@@ -56,10 +76,6 @@ func newIssuer(t *testing.T) *issuer {
 		}
 		_ = json.NewEncoder(w).Encode(i.keys.Load())
 	})
-	s := httptest.NewServer(mux)
-	t.Cleanup(s.Close)
-	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
-	i.url = s.URL
 	return i
 }
 
@@ -188,12 +204,15 @@ func TestAuthenticate_RefusesOtherTokens(t *testing.T) {
 	}
 }
 
-func TestAuthenticate_FollowsKeysThatAreRotated(t *testing.T) {
-	i := newIssuer(t)
+func TestAuthenticate_FollowsKeysThatAreRotated(t *testing.T) { synctest.Test(t, followKeys) }
+
+func followKeys(t *testing.T) {
+	i := unheard()
 	first := i.key(t, "k1")
-	o := i.open(t, oidc.Config{})
+	o := i.open(t, oidc.Config{HTTP: &http.Client{Transport: i}}) // synctest knows nothing of sockets
 	ask := func(with jose.Signer) error {
 		_, err := o.Authenticate(t.Context(), i.token(t, with, nil))
+		synctest.Wait() // go-oidc lets whoever comes in the moment after an answer share it
 		return err
 	}
 	if err := ask(first); err != nil {
