@@ -84,6 +84,10 @@ type Claim struct {
 	Max int `json:"max,omitzero"`
 	// Wait is how long the call may wait for the first execution: 0 to [MaxClaimWait]. 0 answers at once.
 	Wait time.Duration `json:"wait_ms,omitzero"`
+	// LivenessTTL makes the wait a sign of life of the instance: when it has waited for a sixtieth of it, and after each third of
+	// it, the engine does what [RegisterWorker] with this TTL would in the default namespace. So a worker that waits for work need
+	// not call. [MinLivenessTTL] to [MaxLeaseTTL]; 0 for none.
+	LivenessTTL time.Duration `json:"liveness_ttl_ms,omitzero"`
 	// LeaseTTL is how long the lease lasts without renewal: [MinLeaseTTL] to [MaxLeaseTTL]. Default [DefaultLeaseTTL].
 	LeaseTTL time.Duration `json:"lease_ttl_ms,omitzero"`
 	// RequestID makes the claim repeatable: a claim with the request id of an earlier one, by the same worker instance,

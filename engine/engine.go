@@ -132,6 +132,7 @@ type Engine struct {
 	scopes   *scopes
 	events   *eventWatch
 	tails    *tail.Hub
+	presence *presence
 	metrics  *obs.Metrics // nil for none
 	recorded *obs.Metrics // the same, or what records nothing
 	// reclaimDead is Config.ReclaimDeadWorkers.
@@ -182,7 +183,11 @@ func Open(ctx context.Context, st store.Store, cfg Config) (*Engine, error) {
 	e.due = due.New(st, e.rules, e.commit, cfg.Clock, due.Config{
 		Poll: cfg.DuePoll, Batch: cfg.DueBatch, ReclaimDeadWorkers: cfg.ReclaimDeadWorkers, Logger: cfg.Logger, Metrics: cfg.Metrics,
 	})
+	e.presence = newPresence(e.rules, e.commit, e.due, cfg.Clock)
 	e.group.Go(e.due.Run)
+	e.group.Go(func(ctx context.Context) {
+		loop.Every(ctx, cfg.Clock, cfg.Logger, "give signs of life", e.presence.wake, e.presence.step)
+	})
 	t := &trimmer{
 		st: st, clock: cfg.Clock, metrics: e.recorded, events: cfg.EventRetention, kept: uint64(cfg.EventLimit), routes: cfg.Retention,
 	}

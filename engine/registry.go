@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/flowfabric/flowfabric"
@@ -40,6 +41,9 @@ func (e *Engine) MarkWorkerDead(ctx context.Context, cmd flowfabric.MarkWorkerDe
 	op, err := e.rules.MarkWorkerDead(cmd, e.reclaimDead, &res)
 	if err != nil {
 		return res, err
+	}
+	if cmp.Or(cmd.Namespace, flowfabric.DefaultNamespace) == flowfabric.DefaultNamespace {
+		e.presence.forget(cmd.WorkerInstanceID)
 	}
 	if err := e.do(ctx, op); err != nil {
 		return flowfabric.MarkDeadResult{}, err

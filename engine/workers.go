@@ -15,6 +15,7 @@ func (e *Engine) Claim(ctx context.Context, cmd flowfabric.Claim) ([]flowfabric.
 	if err := e.rules.CheckClaim(&cmd); err != nil {
 		return nil, err
 	}
+	defer e.presence.begin(cmd)()
 	return e.sched.Claim(ctx, cmd)
 }
 

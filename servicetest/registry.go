@@ -1,6 +1,7 @@
 package servicetest
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -14,7 +15,9 @@ var registryTests = []behaviour{
 	{"DefaultsAndBounds", testRegisterBounds},
 	{"W27_ALiveInstanceBelongsToOneWorker", testRegisterIdentity},
 	{"AHeartbeatProlongsAndNeverCreates", testHeartbeat},
+	{"AClaimThatWaitsIsASignOfLife", testWaitingIsASign},
 	{"MarkedDeadIsGone", testMarkDead},
+	{"MarkedDeadWhileItWaits", testDeadWhileWaiting},
 	{"SilentWorkersAreSwept", testSweep},
 	{"ListsTheLiveOfANamespace", testListWorkers},
 	{"I32_NothingOfItChangesAnExecution", testRegistryLeavesExecutions},
@@ -134,6 +137,92 @@ func testHeartbeat(e *env) {
 	e.equal("last sign", e.workers()[0].LastHeartbeatAt, e.pace.now())
 	e.pace.Advance(10 * time.Second)
 	e.equal("at the expiry", beat(), ff.HeartbeatResult{})
+}
+
+// testWaitingIsASign: a claim that waits for a sixtieth of the TTL registers its instance, and says so again after each third.
+func testWaitingIsASign(e *env) {
+	claim := e.wants(1)
+	claim.WorkerInstanceID, claim.Capabilities, claim.LivenessTTL = ff.WorkerInstanceID(e.lane), []string{"gpu"}, 12*time.Second
+	live := func() *ff.WorkerSnapshot {
+		page, err := e.svc.ListWorkers(e.Context(), ff.ListWorkers{Limit: ff.MaxPage})
+		e.ok(err)
+		for _, w := range page.Items {
+			if w.WorkerInstanceID == claim.WorkerInstanceID {
+				return &w
+			}
+		}
+		return nil
+	}
+	signed := func(what string, at ff.Timestamp) {
+		e.Helper()
+		e.eventually(what, func() bool {
+			e.pace.nudge()
+			w := live()
+			return w != nil && w.LastHeartbeatAt == at
+		})
+	}
+	_, err := e.svc.Claim(e.Context(), claim) // does not wait
+	e.ok(err)
+	claim.Wait = 17 * time.Second
+	ended := make(chan error, 1)
+	go func() {
+		_, err := e.svc.Claim(e.Context(), claim)
+		ended <- err
+	}()
+	e.eventually("the claim waits", func() bool { return e.pace.made(claim.Wait) == 1 })
+	began := e.pace.now()
+	e.advance(199 * time.Millisecond)
+	e.equal("before its first sign", live(), (*ff.WorkerSnapshot)(nil))
+	e.advance(time.Millisecond)
+	signed("the first sign", began+200)
+	e.equal("worker", live(), &ff.WorkerSnapshot{
+		WorkerID: "worker", WorkerInstanceID: claim.WorkerInstanceID, Namespace: "default", Lanes: claim.Lanes, Capabilities: claim.Capabilities,
+		LivenessTTL: 12 * time.Second, RegisteredAt: began + 200, LastHeartbeatAt: began + 200, ExpiresAt: began + 12_200,
+	})
+	for i := range ff.Timestamp(4) {
+		e.advance(3999 * time.Millisecond)
+		e.equal("before the next sign", live().LastHeartbeatAt, began+200+4000*i)
+		e.advance(time.Millisecond)
+		signed("the next sign", began+4200+4000*i)
+	}
+	e.advance(800 * time.Millisecond)
+	e.ok(<-ended)
+	e.advance(12 * time.Second)
+	e.equal("when nothing waits", live(), (*ff.WorkerSnapshot)(nil))
+}
+
+// testDeadWhileWaiting: who is marked dead gives no signs until its next claim.
+func testDeadWhileWaiting(e *env) {
+	claim := e.wants(1)
+	claim.WorkerInstanceID, claim.LivenessTTL, claim.Wait = ff.WorkerInstanceID(e.lane), 12*time.Second, 59_998*time.Millisecond
+	alive := func() bool {
+		res, err := e.svc.HeartbeatWorker(e.Context(), ff.HeartbeatWorker{WorkerInstanceID: claim.WorkerInstanceID})
+		e.ok(err)
+		return res.Registered
+	}
+	waits := func() (end func()) {
+		ctx, stop := context.WithCancel(e.Context())
+		ended, n := make(chan struct{}), e.pace.made(claim.Wait)
+		go func() {
+			defer close(ended)
+			_, _ = e.svc.Claim(ctx, claim)
+		}()
+		e.eventually("the claim waits", func() bool { return e.pace.made(claim.Wait) == n+1 })
+		e.advance(200 * time.Millisecond)
+		return func() { stop(); <-ended }
+	}
+	signs := func() {
+		e.eventually("the instance is registered", func() bool { e.pace.nudge(); return alive() })
+	}
+	end := waits()
+	signs()
+	_, err := e.svc.MarkWorkerDead(e.Context(), ff.MarkWorkerDead{WorkerInstanceID: claim.WorkerInstanceID})
+	e.ok(err)
+	e.advance(8 * time.Second)
+	e.equal("alive though it was marked dead", alive(), false)
+	end()
+	defer waits()()
+	signs()
 }
 
 func (e *env) markDead(reason string) ff.MarkDeadResult {

@@ -73,9 +73,12 @@ func claimOutcome(claimed []flowfabric.Claimed, err error) string {
 func (s *session) claim(ctx context.Context) ([]flowfabric.Claimed, error) {
 	ctx, stop := context.WithTimeout(ctx, s.cfg.PollWait+claimGrace)
 	defer stop()
+	s.waitsSince.Store(s.clock.Now().UnixNano())
+	defer s.waitsSince.Store(0)
 	return s.svc.Claim(ctx, flowfabric.Claim{
 		Lanes: s.cfg.Lanes, WorkerID: s.cfg.WorkerID, WorkerInstanceID: s.cfg.InstanceID, Capabilities: s.cfg.Capabilities,
 		Max: min(s.queue.want(), flowfabric.MaxClaim), Wait: s.cfg.PollWait, LeaseTTL: s.cfg.LeaseTTL,
+		LivenessTTL: s.cfg.livenessTTL(),
 	})
 }
 

@@ -13,6 +13,9 @@ import (
 // livenessShare is how many signs of life a worker gives within its liveness TTL.
 const livenessShare = 3
 
+// waitShare is the part of the TTL after which a claim that waits has been a sign of life: the engine gives it at half of that.
+const waitShare = 30
+
 // signOffTimeout bounds the last call of a worker.
 const signOffTimeout = 2 * time.Second
 
@@ -22,14 +25,17 @@ func (c Config) livenessTTL() time.Duration {
 	return min(max(2*c.LeaseTTL, flowfabric.MinLivenessTTL), flowfabric.MaxLeaseTTL)
 }
 
-// announce registers the worker and gives signs of life, one call for all its tasks, until ctx ends. The registry informs;
-// a worker that cannot be registered works all the same.
+// announce registers the worker and gives signs of life, one call for all its tasks, until ctx ends. A claim that waits is a sign
+// of life by itself. The registry informs; a worker that cannot be registered works all the same.
 func (s *session) announce(ctx context.Context) {
 	registered := false
 	loop.Every(ctx, s.clock, s.log, "announce the worker", nil, func(ctx context.Context) (time.Duration, error) {
 		ctx, stop := context.WithTimeout(ctx, s.cfg.livenessTTL()/livenessShare)
 		defer stop()
-		if registered {
+		switch {
+		case s.waits():
+			return s.untilNextSign(), nil
+		case registered:
 			beat, err := s.svc.HeartbeatWorker(ctx, flowfabric.HeartbeatWorker{WorkerInstanceID: s.cfg.InstanceID})
 			if err != nil || beat.Registered {
 				return s.untilNextSign(), err
@@ -42,6 +48,12 @@ func (s *session) announce(ctx context.Context) {
 		registered = err == nil
 		return s.untilNextSign(), err
 	})
+}
+
+// waits reports whether the claim that is under way has been a sign of life by now.
+func (s *session) waits() bool {
+	since := s.waitsSince.Load()
+	return since != 0 && s.clock.Now().UnixNano()-since >= int64(s.cfg.livenessTTL()/waitShare)
 }
 
 // untilNextSign is the pause until the workers of this process give their next sign together: the engine then has one

@@ -18,6 +18,17 @@ func idleOn(svc ff.Service, cfg worker.Config) *run {
 	return start(w)
 }
 
+// busyOn runs a worker whose tasks run until it stops.
+func busyOn(svc ff.Service, cfg worker.Config) *run {
+	cfg.DrainTimeout = -1
+	w := worker.New(svc, cfg)
+	worker.Handle(w, "send", func(ctx context.Context, _ *worker.Task, _ struct{}) (struct{}, error) {
+		<-ctx.Done()
+		return struct{}{}, nil
+	})
+	return start(w)
+}
+
 func (f *fake) registered() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -26,8 +37,9 @@ func (f *fake) registered() string {
 
 func TestPresence_RegistersGivesSignsOfLifeAndSignsOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
-		r := idleOn(f, config())
+		f, cfg := newFake(task(1, "send", "{}")), config()
+		cfg.Concurrency, cfg.Prefetch = 1, -1 // with a task it claims nothing
+		r := busyOn(f, cfg)
 		pass(60 * time.Second)
 		r.stopClean(t)
 		if got, want := f.registered(), "register 1m0s, heartbeat, heartbeat, heartbeat, dead shutdown"; got != want {
@@ -37,6 +49,40 @@ func TestPresence_RegistersGivesSignsOfLifeAndSignsOff(t *testing.T) {
 			if gap := f.signs[i] - f.signs[i-1]; gap > 20*time.Second || i > 1 && gap != 20*time.Second {
 				t.Errorf("sign %d came after %s, want a third of the TTL, or less for the first", i, gap)
 			}
+		}
+	})
+}
+
+// TestPresence_AClaimThatWaitsIsASignOfLife: the engine gives it, so the worker does not call.
+func TestPresence_AClaimThatWaitsIsASignOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, cfg := newFake(), config()
+		cfg.PollWait = time.Minute
+		r := idleOn(f, cfg)
+		pass(59 * time.Second)
+		signs := f.signs
+		r.stopClean(t)
+		for _, at := range signs {
+			if at >= 2*time.Second { // until then nobody knows whether the engine has the claim
+				t.Errorf("the worker calls after %s, while its claim waits: %s", at, f.registered())
+			}
+		}
+		if ttl := f.claims[0].LivenessTTL; ttl != time.Minute {
+			t.Errorf("the claim asks for a TTL of %s, want 1m", ttl)
+		}
+	})
+}
+
+// TestPresence_AClaimThatHasJustBegunIsNone: nobody knows whether the engine has it.
+func TestPresence_AClaimThatHasJustBegunIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, cfg := newFake(), config()
+		cfg.PollWait = 1999 * time.Millisecond
+		r := idleOn(f, cfg)
+		pass(60 * time.Second)
+		r.stopClean(t)
+		if got, want := f.registered(), "register 1m0s, heartbeat, heartbeat, heartbeat, dead shutdown"; got != want {
+			t.Errorf("the registry heard %q, want %q", got, want)
 		}
 	})
 }
@@ -56,9 +102,10 @@ func TestPresence_ShortLeasesHaveTheShortestTTL(t *testing.T) {
 // TestPresence_ForgottenWorkersRegisterAgain: a heartbeat never creates an entry, so the worker has to.
 func TestPresence_ForgottenWorkersRegisterAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
+		f, cfg := newFake(task(1, "send", "{}")), config()
+		cfg.Concurrency, cfg.Prefetch = 1, -1
 		f.onHeartbeat = func() (ff.HeartbeatResult, error) { return ff.HeartbeatResult{}, nil }
-		r := idleOn(f, config())
+		r := busyOn(f, cfg)
 		pass(20 * time.Second)
 		r.stopClean(t)
 		if got, want := f.registered(), "register 1m0s, heartbeat, register 1m0s, dead shutdown"; got != want {
@@ -69,9 +116,10 @@ func TestPresence_ForgottenWorkersRegisterAgain(t *testing.T) {
 
 func TestPresence_FailedSignsAreRepeatedSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake()
+		f, cfg := newFake(task(1, "send", "{}")), config()
+		cfg.Concurrency, cfg.Prefetch = 1, -1
 		f.onHeartbeat = func() (ff.HeartbeatResult, error) { return ff.HeartbeatResult{}, coded(ff.CodeUnavailable) }
-		r := idleOn(f, config())
+		r := busyOn(f, cfg)
 		pass(21 * time.Second)
 		r.stopClean(t)
 		if n := strings.Count(f.registered(), "heartbeat"); n < 2 {

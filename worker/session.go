@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -34,6 +35,8 @@ type session struct {
 	// idle hands tasks to goroutines that have nothing to do, until ended is closed.
 	idle  chan *Task
 	ended chan struct{}
+	// waitsSince is when the claim that is under way was sent, in Unix nanoseconds; 0 for none.
+	waitsSince atomic.Int64
 	// unacked has a token for every result that is on its way.
 	unacked chan struct{}
 }

@@ -119,6 +119,7 @@ func (r Rules) CheckClaim(c *ff.Claim) error {
 		c.WorkerID.Validate(), c.WorkerInstanceID.Validate(),
 		ff.ValidateText("request_id", c.RequestID, ff.MaxNameBytes), checkSpan("wait", c.Wait, 0, ff.MaxClaimWait),
 		checkSpan("lease_ttl", c.LeaseTTL, ff.MinLeaseTTL, ff.MaxLeaseTTL),
+		checkSpan("liveness_ttl", cmp.Or(c.LivenessTTL, ff.DefaultLivenessTTL), ff.MinLivenessTTL, ff.MaxLeaseTTL),
 	))
 }
 

@@ -81,6 +81,7 @@ var texts = map[string]string{
 	"Claim.capabilities":                      "what the worker offers; it gets executions whose required set is a subset.",
 	"Claim.lanes":                             "tried in rotation: 1 to 64.",
 	"Claim.lease_ttl_ms":                      "how long the lease lasts without renewal: 100 ms to 86400000 ms. Default 30000 ms.",
+	"Claim.liveness_ttl_ms":                   "LivenessTTL makes the wait a sign of life of the instance: when it has waited for a sixtieth of it, and after each third of it, the engine does what RegisterWorker with this TTL would in the default namespace. So a worker that waits for work need not call. 1000 ms to 86400000 ms; 0 for none.",
 	"Claim.max":                               "the most executions wanted: 1 to 1000. Default 1.",
 	"Claim.request_id":                        "RequestID makes the claim repeatable: a claim with the request id of an earlier one, by the same worker instance, first hands out again what that one was granted and still holds, with the same fences (W36). Optional.",
 	"Claim.wait_ms":                           "how long the call may wait for the first execution: 0 to 60000 ms. 0 answers at once.",
