@@ -10,6 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/store"
 )
@@ -23,6 +26,7 @@ var eventTests = []behaviour{
 	{"FIX_E10_OperatorsAreTold", testOperatorsAreTold},
 	{"J17_FiltersLeaveTheOrder", testEventFilters},
 	{"J15_CursorsGoOn", testEventCursors},
+	{"J15_J17_CutsAndFiltersLeaveTheSequence", testEventProperties},
 	{"AnEmptyCursorIsNow", testEventsFromNow},
 	{"FIX_E15_ForeignCursorsAreRefused", testForeignCursors},
 	{"AWaitEndsWithTheNextEvent", testEventWait},
@@ -256,6 +260,81 @@ func testEventCursors(e *env) {
 	}
 	oldest := e.read(ff.ReadEvents{Family: ff.EventsLease, After: ff.EventsFromOldest, Filter: ff.EventFilter{Lane: e.lane}}, 12)
 	e.equal("all of the lane", shortOf(oldest), slices.Repeat([]string{"acquired", "released completed"}, 6))
+}
+
+// testEventProperties: whoever reads in pages of any sizes, with any filter, is told the events that match, in their order.
+func testEventProperties(e *env) {
+	lanes, namespaces, kinds := []ff.LaneID{e.lane + "-a", e.lane + "-b"}, []ff.Namespace{"red", "blue"}, []string{"mail", "print"}
+	start, of := e.nowCursor(ff.EventsLease), map[ff.ExecutionID]ff.Submit{}
+	lane := e.lane
+	for i := range 12 {
+		cmd := ff.Submit{Lane: lanes[i%2], Namespace: namespaces[i/2%2], Kind: kinds[i/4%2], Tags: map[string]string{"a.b": []string{"x", "y"}[i/6]}}
+		e.lane = cmd.Lane
+		id := e.submit(cmd)
+		of[id] = cmd
+		e.complete(e.claim())
+	}
+	e.lane = lane
+	all := e.read(ff.ReadEvents{Family: ff.EventsLease, After: start}, 24)
+	matches := func(f *ff.EventFilter, ev *ff.Event) bool {
+		cmd := of[ev.ExecutionID]
+		return (f.Lane == "" || f.Lane == cmd.Lane) && (f.Namespace == "" || f.Namespace == cmd.Namespace) &&
+			(f.Kind == "" || f.Kind == cmd.Kind) && (f.TagKey == "" || f.TagValue == cmd.Tags["a.b"]) &&
+			(f.ExecutionID == ff.ExecutionID{} || f.ExecutionID == ev.ExecutionID) && (len(f.Types) == 0 || slices.Contains(f.Types, ev.Type))
+	}
+	rapid.Check(e, func(t *rapid.T) {
+		f := ff.EventFilter{
+			Lane: rapid.SampledFrom(append(lanes, "", "")).Draw(t, "lane"), Namespace: rapid.SampledFrom(append(namespaces, "", "")).Draw(t, "namespace"),
+			Kind: rapid.SampledFrom(append(kinds, "", "")).Draw(t, "kind"),
+		}
+		if value := rapid.SampledFrom([]string{"", "", "x", "y"}).Draw(t, "tag"); value != "" {
+			f.TagKey, f.TagValue = "a.b", value
+		}
+		if rapid.IntRange(0, 4).Draw(t, "of one") == 0 {
+			f.ExecutionID = rapid.SampledFrom(all).Draw(t, "event").ExecutionID
+		}
+		if rapid.Bool().Draw(t, "of a type") {
+			f.Types = []string{rapid.SampledFrom(all).Draw(t, "typed").Type}
+		}
+		q := ff.ReadEvents{Family: ff.EventsLease, After: start, Filter: f}
+		from := rapid.IntRange(-1, len(all)-1).Draw(t, "behind")
+		if from >= 0 {
+			q.After = all[from].Cursor
+		}
+		var got, want []ff.Event
+		for more := true; more; {
+			q.Limit = rapid.IntRange(1, 9).Draw(t, "limit")
+			page, err := e.svc.ReadEvents(e.Context(), q)
+			if err != nil || len(page.Events) > q.Limit {
+				t.Fatalf("%d events of %d, error %v", len(page.Events), q.Limit, err)
+			}
+			got, more = append(got, page.Events...), page.More
+			if q.After = page.Next; len(page.Events) > 0 && rapid.Bool().Draw(t, "from its last event") {
+				q.After = page.Events[len(page.Events)-1].Cursor
+			}
+		}
+		for _, ev := range all[from+1:] {
+			if matches(&f, &ev) {
+				want = append(want, ev)
+			}
+		}
+		if len(e.store.Shards()) > 1 { // where the order is one for each execution, and the text of a cursor tells what was read besides
+			want, got = byExecution(want), byExecution(got)
+		}
+		if diff := cmp.Diff(want, got, equality...); diff != "" {
+			t.Fatalf("filter %+v behind event %d (-want +got):\n%s", f, from, diff)
+		}
+	})
+}
+
+// byExecution sorts events by their executions, without their cursors.
+func byExecution(list []ff.Event) []ff.Event {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].Cursor = ""
+	}
+	slices.SortStableFunc(list, func(a, b ff.Event) int { return strings.Compare(a.ExecutionID.String(), b.ExecutionID.String()) })
+	return list
 }
 
 func testEventsFromNow(e *env) {

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
 	ff "github.com/flowfabric/flowfabric"
 )
 
@@ -240,6 +243,26 @@ func testStreamPages(e *env) {
 	page, err := e.svc.ReadStream(e.Context(), q)
 	e.ok(err)
 	e.equal("both ends count", page.Frames, list[3:6])
+	rapid.Check(e, func(t *rapid.T) {
+		first := rapid.IntRange(0, 20).Draw(t, "first")
+		last := rapid.IntRange(first, 20).Draw(t, "last")
+		q := ff.ReadStream{ExecutionID: c.ExecutionID, From: list[first].ID, To: list[last].ID}
+		var got []ff.StreamFrame
+		for more := true; more; {
+			q.Limit = rapid.IntRange(1, 9).Draw(t, "limit")
+			page, err := e.svc.ReadStream(e.Context(), q)
+			n := len(page.Frames)
+			if err != nil || n > q.Limit || page.More != (n == q.Limit) {
+				t.Fatalf("%d frames of %d, more: %t, error %v", n, q.Limit, page.More, err)
+			}
+			if got, more = append(got, page.Frames...), page.More; more {
+				q.From = page.Frames[n-1].ID.Next()
+			}
+		}
+		if diff := cmp.Diff(list[first:last+1], got, equality...); diff != "" {
+			t.Fatalf("frames %d to %d (-want +got):\n%s", first, last, diff)
+		}
+	})
 }
 
 func testStreamTail(e *env) {
