@@ -139,7 +139,7 @@ func (p *presence) take() (signs []flowfabric.RegisterWorker, pause time.Duratio
 			signs = append(signs, w.sign)
 		}
 	}
-	return signs, time.Millisecond
+	return signs, 0 // whoever gives them looks again at once
 }
 
 // again has a sign given again that was not recorded.

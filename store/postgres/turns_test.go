@@ -37,15 +37,7 @@ func TestContended_InOppositeOrderIsNoDeadlock(t *testing.T) {
 		all.Go(func() {
 			u := &store.Unit{Reads: store.Reads{Records: order[:1]}, Decide: func(tx *store.Tx) error {
 				once() // each has its first
-				if missing, any := tx.Missing(store.Reads{Records: order}); any {
-					return tx.Need(missing)
-				}
-				for _, key := range order {
-					b := *store.Get[*record.Budget](tx, key)
-					b.BreachCount++
-					tx.Put(&b)
-				}
-				return nil
+				return countEach(tx, order)
 			}}
 			if err := s.Apply(t.Context(), []*store.Unit{u}); err != nil || u.Err != nil {
 				t.Error(err, u.Err)
@@ -53,15 +45,7 @@ func TestContended_InOppositeOrderIsNoDeadlock(t *testing.T) {
 		})
 	}
 	all.Wait()
-	for _, key := range keys {
-		tx, err := s.View(t.Context(), store.Reads{Records: []record.Key{key}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := store.Get[*record.Budget](tx, key).BreachCount; got != 2 {
-			t.Errorf("a budget was written %d times, want 2", got)
-		}
-	}
+	bothCounted(t, s, keys)
 }
 
 // TestContended_BelievedOutOfTurnIsNoDeadlock: one batch reads a budget and then another; the other has read the second, and locks
@@ -83,17 +67,6 @@ func TestContended_BelievedOutOfTurnIsNoDeadlock(t *testing.T) {
 		}
 		mustApply(t, s, u)
 	}
-	count := func(tx *store.Tx) error {
-		if missing, any := tx.Missing(store.Reads{Records: keys}); any {
-			return tx.Need(missing)
-		}
-		for _, key := range keys {
-			b := *store.Get[*record.Budget](tx, key)
-			b.BreachCount++
-			tx.Put(&b)
-		}
-		return nil
-	}
 	var both, all sync.WaitGroup
 	both.Add(2)
 	for _, u := range []*store.Unit{
@@ -106,7 +79,7 @@ func TestContended_BelievedOutOfTurnIsNoDeadlock(t *testing.T) {
 		})
 		u.Decide = func(tx *store.Tx) error {
 			once() // each has its first
-			return count(tx)
+			return countEach(tx, keys)
 		}
 		all.Go(func() {
 			if err := s.Apply(t.Context(), []*store.Unit{u}); err != nil || u.Err != nil {
@@ -115,6 +88,25 @@ func TestContended_BelievedOutOfTurnIsNoDeadlock(t *testing.T) {
 		})
 	}
 	all.Wait()
+	bothCounted(t, s, keys)
+}
+
+// countEach needs all budgets and counts in each.
+func countEach(tx *store.Tx, keys []record.Key) error {
+	if missing, any := tx.Missing(store.Reads{Records: keys}); any {
+		return tx.Need(missing)
+	}
+	for _, key := range keys {
+		b := *store.Get[*record.Budget](tx, key)
+		b.BreachCount++
+		tx.Put(&b)
+	}
+	return nil
+}
+
+// bothCounted checks that two batches have counted in each budget.
+func bothCounted(t *testing.T, s store.Store, keys []record.Key) {
+	t.Helper()
 	tx, err := s.View(t.Context(), store.Reads{Records: keys})
 	if err != nil {
 		t.Fatal(err)
