@@ -121,7 +121,8 @@ func (n *node) run() error {
 // connect returns what the node works on, and what closes it.
 func (n *node) connect(ctx context.Context) (flowfabric.Service, func(), error) {
 	if n.Server != "" {
-		c, err := client.New(n.Server, client.Config{})
+		// More tries than the default: the next kill may come while a call is still trying to get over the last.
+		c, err := client.New(n.Server, client.Config{Tries: 20})
 		if err != nil {
 			return nil, nil, err
 		}
