@@ -259,12 +259,17 @@ func TestClient_ManyReportsTakeFewRequestsAndConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	var lock sync.Mutex
-	opened, requests := 0, map[string]int{}
+	opened, atOnce, most, requests := 0, 0, 0, map[string]int{}
 	listening := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		lock.Lock()
 		requests[r.URL.Path]++
+		atOnce++
+		most = max(most, atOnce)
 		lock.Unlock()
 		srv.ServeHTTP(w, r)
+		lock.Lock()
+		atOnce--
+		lock.Unlock()
 	}))
 	listening.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -297,12 +302,17 @@ func TestClient_ManyReportsTakeFewRequestsAndConnections(t *testing.T) {
 	}
 	lock.Lock()
 	defer lock.Unlock()
-	t.Logf("%d connections, requests %v", opened, requests)
+	t.Logf("%d connections, %d requests at once, requests %v", opened, most, requests)
 	if got := requests["/v1/leases/complete"]; got < 10 || got > 60 {
 		t.Errorf("%d requests for 10,000 reports, want 10 to 60", got)
 	}
-	if opened > 5 {
-		t.Errorf("%d connections, want 4 for the reports at most, and one", opened)
+	if most > 4 {
+		t.Errorf("%d requests at once, want 4 at most", most)
+	}
+	// A request that finds no idle connection has one dialled, and goes on the first that is free, that one or another: each
+	// of the four may leave one behind that it did not need.
+	if opened > 2*4+1 {
+		t.Errorf("%d connections for four requests at once", opened)
 	}
 }
 

@@ -162,7 +162,7 @@ func (w *eventWatch) run(ctx context.Context) {
 		loop.Sleep(ctx, w.clock, eventPause, nil)
 		wait := loop.Jitter(eventPoll)
 		if w.clock.Now().Before(expecting) {
-			wait, pause = pause, 2*pause
+			wait, pause = min(pause, wait), 2*pause
 		}
 		t := w.clock.NewTimer(wait)
 		select {
