@@ -34,7 +34,7 @@ func (s *Store) Records(ctx context.Context, q store.RecordQuery) (list []record
 var sqlLeases = selectBy(&summaries, `lease_expires_at_ms <= ?4
 	AND (lease_expires_at_ms, execution_id, partition_key) > (?1, ?2, ?3)
 	AND (?5 = '' OR namespace = ?5) AND (?6 = '' OR worker_instance_id = ?6)
-	ORDER BY lease_expires_at_ms, execution_id, partition_key LIMIT ?7`)
+	ORDER BY lease_expires_at_ms, execution_id, partition_key LIMIT 0 + ?7`)
 
 // Leases implements [store.Catalog].
 func (s *Store) Leases(ctx context.Context, q store.LeaseQuery) (list []*record.Execution, err error) {
@@ -64,7 +64,7 @@ func leases(db *driver.Conn, q store.LeaseQuery) ([]*record.Execution, error) {
 }
 
 const sqlCountSignedBy = `SELECT count(*) FROM (SELECT 1 FROM ff_waitpoint_pending
-	WHERE token_kid = ? AND state <> 'closed' LIMIT ?)`
+	WHERE token_kid = ? AND state <> 'closed' LIMIT 0 + ?)`
 
 // CountSignedBy implements [store.Catalog].
 func (s *Store) CountSignedBy(ctx context.Context, kid string, most int) (n int, err error) {
@@ -84,11 +84,11 @@ func (s *Store) CountSignedBy(ctx context.Context, kid string, most int) (n int,
 
 // Counts of a lane, each up to a limit.
 const (
-	sqlCountReady  = "SELECT count(*) FROM (SELECT 1 FROM ff_exec_core WHERE ready = 1 AND lane_id = ? LIMIT ?)"
+	sqlCountReady  = "SELECT count(*) FROM (SELECT 1 FROM ff_exec_core WHERE ready = 1 AND lane_id = ? LIMIT 0 + ?)"
 	sqlCountActive = `SELECT count(*) FROM (SELECT 1 FROM ff_exec_core INDEXED BY ff_exec_core_lease
-		WHERE lease_expires_at_ms IS NOT NULL AND lane_id = ? LIMIT ?)`
+		WHERE lease_expires_at_ms IS NOT NULL AND lane_id = ? LIMIT 0 + ?)`
 	sqlCountDelayed = `SELECT count(*) FROM (SELECT 1 FROM ff_exec_core
-		WHERE eligibility_state = 'not_eligible_until_time' AND lane_id = ? LIMIT ?)`
+		WHERE eligibility_state = 'not_eligible_until_time' AND lane_id = ? LIMIT 0 + ?)`
 )
 
 // CountLane implements [store.Catalog].

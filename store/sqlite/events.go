@@ -17,7 +17,7 @@ const (
 	sqlGoneEvents = "SELECT coalesce(max(seq), 0) FROM ff_event_gone WHERE instr(?, ',' || family || ',')"
 )
 
-var sqlEvents = selectBy(&sqlstore.LoggedEvents, "seq > ? AND seq <= ? AND instr(?, ',' || family || ',') ORDER BY seq LIMIT ?")
+var sqlEvents = selectBy(&sqlstore.LoggedEvents, "seq > ? AND seq <= ? AND instr(?, ',' || family || ',') ORDER BY seq LIMIT 0 + ?")
 
 // Events implements [store.Catalog].
 func (s *Store) Events(ctx context.Context, q store.EventQuery) (page store.EventPage, err error) {

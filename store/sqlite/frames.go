@@ -13,7 +13,7 @@ import (
 const sqlFrameRange = "partition_key = ? AND execution_id = ? AND attempt_index = ? AND mode = ?"
 
 var sqlFrames = selectBy(&sqlstore.Frames, sqlFrameRange+` AND (ts_ms, seq) >= (?, ?) AND (ts_ms, seq) <= (?, ?)
-	ORDER BY ts_ms, seq LIMIT ?`)
+	ORDER BY ts_ms, seq LIMIT 0 + ?`)
 
 // Frames are trimmed in two steps: the place of the last one to go, and a deletion up to there. With the first inside the
 // second SQLite would note every key before it deletes one.

@@ -22,7 +22,7 @@ var (
 
 const (
 	sqlMembers = `SELECT execution_id FROM ff_exec_core WHERE flow_id = ? AND execution_id > ? AND partition_key = ?
-		ORDER BY execution_id LIMIT ?`
+		ORDER BY execution_id LIMIT 0 + ?`
 	sqlCountMembers = `SELECT ifnull(public_state, ''), count(*) FROM ff_exec_core WHERE flow_id = ? AND partition_key = ?
 		GROUP BY 1`
 )
@@ -30,7 +30,7 @@ const (
 // selectEdges names the index: the planner would rather read all edges of the flow, in the order of their key.
 func selectEdges(index, end string) string {
 	return "SELECT " + edges.Names("") + " FROM " + edges.Name + " INDEXED BY " + index +
-		" WHERE flow_id = ? AND " + end + " = ? AND edge_id > ? ORDER BY edge_id LIMIT ?"
+		" WHERE flow_id = ? AND " + end + " = ? AND edge_id > ? ORDER BY edge_id LIMIT 0 + ?"
 }
 
 // edgesOf answers q.

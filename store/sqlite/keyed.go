@@ -40,7 +40,7 @@ func keyedBy(t *sqlstore.KeyedTable) string {
 }
 
 func keyedDue(t *sqlstore.KeyedTable) string {
-	return selectBy(&t.Table, t.Due+" <= ? ORDER BY "+t.Due+", "+keyNames(&t.Table, "", ", ")+" LIMIT ? OFFSET ?")
+	return selectBy(&t.Table, t.Due+" <= ? ORDER BY "+t.Due+", "+keyNames(&t.Table, "", ", ")+" LIMIT 0 + ? OFFSET ?")
 }
 
 // by returns the record with a key, a nil interface when there is none.
@@ -190,5 +190,5 @@ func recordsAfter(t *sqlstore.KeyedTable, q store.RecordQuery) string {
 		}
 		where += " AND (" + keyNames(&rest, "", ", ") + ") > (" + strings.Repeat("?, ", rest.Keys-1) + "?)"
 	}
-	return selectBy(&t.Table, where+" ORDER BY "+keyNames(&t.Table, "", ", ")+" LIMIT ?")
+	return selectBy(&t.Table, where+" ORDER BY "+keyNames(&t.Table, "", ", ")+" LIMIT 0 + ?")
 }

@@ -39,8 +39,8 @@ const (
 )
 
 var (
-	sqlList       = selectBy(&summaries, listRange+listAll+listFilter+listOrder+"?13")
-	sqlListOfLane = selectBy(&summaries, listRange+listLane+listFilter+listOrder+"?13")
+	sqlList       = selectBy(&summaries, listRange+listAll+listFilter+listOrder+"0 + ?13")
+	sqlListOfLane = selectBy(&summaries, listRange+listLane+listFilter+listOrder+"0 + ?13")
 )
 
 const (
@@ -155,7 +155,7 @@ func stateList(states []flowfabric.PublicState) string {
 	return b.String() + ","
 }
 
-const sqlPartition = `SELECT execution_id FROM ff_exec_core WHERE partition_key = ? AND execution_id >= ? ORDER BY execution_id LIMIT ?`
+const sqlPartition = `SELECT execution_id FROM ff_exec_core WHERE partition_key = ? AND execution_id >= ? ORDER BY execution_id LIMIT 0 + ?`
 
 // ListPartition implements [store.Catalog].
 func (s *Store) ListPartition(ctx context.Context, q store.PartitionQuery) (list []flowfabric.ExecutionID, err error) {

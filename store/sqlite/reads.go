@@ -19,16 +19,16 @@ var (
 	sqlAttempt     = selectBy(&sqlstore.Attempts, "partition_key = ? AND execution_id = ? AND attempt_index = ?")
 	sqlIdempotency = selectBy(&sqlstore.Idempotency, "namespace = ? AND idempotency_key = ?")
 	sqlAttemptsOf  = selectBy(&sqlstore.Attempts, `partition_key = ? AND execution_id = ? AND attempt_index >= ?
-		ORDER BY attempt_index LIMIT ?`)
+		ORDER BY attempt_index LIMIT 0 + ?`)
 	sqlRoutes = selectBy(&sqlstore.Routes, "lane_id = ? ORDER BY route")
 )
 
 const (
 	sqlReady = `SELECT lane_id, route, priority + priority_boost, created_at_ms, execution_id, partition_key, rowid
 		FROM ff_exec_core WHERE ready = 1 AND lane_id = ? AND route = ?
-		ORDER BY priority + priority_boost DESC, created_at_ms, execution_id, partition_key LIMIT ? OFFSET ?`
+		ORDER BY priority + priority_boost DESC, created_at_ms, execution_id, partition_key LIMIT 0 + ? OFFSET ?`
 	sqlDue = `SELECT due_at_ms, execution_id, partition_key, rowid FROM ff_exec_core WHERE due_at_ms <= ?
-		ORDER BY due_at_ms, execution_id, partition_key LIMIT ? OFFSET ?`
+		ORDER BY due_at_ms, execution_id, partition_key LIMIT 0 + ? OFFSET ?`
 	sqlReadyRoute = `SELECT route FROM ff_exec_core WHERE ready = 1 AND lane_id = ? AND route >= ?
 		ORDER BY route LIMIT 1`
 	sqlSlots = "SELECT count(*) FROM ff_exec_core WHERE slot = 1 AND lane_id = ?"

@@ -7,6 +7,9 @@ import (
 )
 
 // The statements, generated from the columns of a table. Their parameters are in the order of the columns.
+//
+// A limit that is a parameter is written LIMIT 0 + ?. SQLite plans for the value of a bare one, and so prepares the statement
+// again whenever it is bound: 125 us rather than 2 us for a list that is empty.
 
 func selectBy[R any](t *sqlstore.Table[R], where string) string {
 	return "SELECT " + t.Names("") + " FROM " + t.Name + " WHERE " + where

@@ -19,14 +19,14 @@ const trimFrameStep = 2000
 // What may be forgotten. Events are in order of their numbers, and nearly in order of time: only the oldest are looked at.
 const (
 	sqlExpired = `SELECT retain_until_ms, execution_id, partition_key, rowid FROM ff_exec_core WHERE retain_until_ms <= ?
-		ORDER BY retain_until_ms, execution_id, partition_key LIMIT ?`
+		ORDER BY retain_until_ms, execution_id, partition_key LIMIT 0 + ?`
 	sqlForget = "DELETE FROM ff_exec_core WHERE rowid = ?"
 	// Frames go first: an execution may have very many.
 	sqlForgetFrames = `DELETE FROM ff_stream_frame WHERE (partition_key, execution_id, attempt_index, mode, ts_ms, seq) IN (
 		SELECT f.partition_key, f.execution_id, f.attempt_index, f.mode, f.ts_ms, f.seq
 		FROM (SELECT partition_key, execution_id FROM ff_exec_core WHERE retain_until_ms <= ?
-			ORDER BY retain_until_ms, execution_id, partition_key LIMIT ?) e
-		CROSS JOIN ff_stream_frame f ON f.partition_key = e.partition_key AND f.execution_id = e.execution_id LIMIT ?)`
+			ORDER BY retain_until_ms, execution_id, partition_key LIMIT 0 + ?) e
+		CROSS JOIN ff_stream_frame f ON f.partition_key = e.partition_key AND f.execution_id = e.execution_id LIMIT 0 + ?)`
 	sqlForgetRest = " WHERE partition_key = ? AND execution_id = ?" // of tables of what belongs to an execution
 	// The last events of each family are noted before they go. Parameters: the time up to which they go, the place up to
 	// which they go whatever their time, and the limit.
@@ -34,14 +34,14 @@ const (
 		SELECT family, max(seq) FROM ff_event` + sqlOldEvents + ` GROUP BY family
 		ON CONFLICT (family) DO UPDATE SET seq = max(seq, excluded.seq)`
 	sqlForgetEvents = "DELETE FROM ff_event" + sqlOldEvents
-	sqlOldEvents    = ` WHERE (occurred_at_ms <= ? OR seq <= ?) AND seq IN (SELECT seq FROM ff_event ORDER BY seq LIMIT ?)`
+	sqlOldEvents    = ` WHERE (occurred_at_ms <= ? OR seq <= ?) AND seq IN (SELECT seq FROM ff_event ORDER BY seq LIMIT 0 + ?)`
 	sqlForgetKeys   = `DELETE FROM ff_idempotency WHERE (namespace, idempotency_key) IN
-		(SELECT namespace, idempotency_key FROM ff_idempotency WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?)`
+		(SELECT namespace, idempotency_key FROM ff_idempotency WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT 0 + ?)`
 	// Of the routes that were not seen for long those without work go; what is left of them is seen now.
 	sqlForgetRoutes = "DELETE FROM ff_route WHERE (lane_id, route) IN (" + sqlOldRoutes + `) AND NOT EXISTS
 		(SELECT 1 FROM ff_exec_core e WHERE e.ready = 1 AND e.lane_id = ff_route.lane_id AND e.route = ff_route.route)`
 	sqlSeeRoutes = "UPDATE ff_route SET seen_at_ms = ?3 WHERE (lane_id, route) IN (" + sqlOldRoutes + ")"
-	sqlOldRoutes = "SELECT lane_id, route FROM ff_route WHERE seen_at_ms <= ?1 ORDER BY seen_at_ms, lane_id, route LIMIT ?2"
+	sqlOldRoutes = "SELECT lane_id, route FROM ff_route WHERE seen_at_ms <= ?1 ORDER BY seen_at_ms, lane_id, route LIMIT 0 + ?2"
 )
 
 // Trim implements [store.Catalog], in many short transactions. Pages that become empty are used again; the file does not
