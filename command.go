@@ -93,6 +93,10 @@ type Claim struct {
 	// RequestID makes the claim repeatable: a claim with the request id of an earlier one, by the same worker instance,
 	// first hands out again what that one was granted and still holds, with the same fences (W36). Optional.
 	RequestID string `json:"request_id,omitzero"`
+	// FirstTry says that no claim with this request id was made before, so that the engine need not look for what one was
+	// granted. It saves a look at all leases; a repeat that says so may get other work, and what it held waits until its lease
+	// runs out. Without a request id it says nothing.
+	FirstTry bool `json:"first_try,omitzero"`
 }
 
 // ClaimExecution takes one named execution, whatever its lane and capabilities: an operator's claim (chapter 10, section

@@ -181,6 +181,8 @@ func TestClient_APeerThatDoesNotAnswerEndsInAnError(t *testing.T) {
 		"hangs up within the body":     {head + "Content-Length: 100\r\n\r\n{\"at\":", true, flowfabric.ErrTimeout},
 		"hangs up within a chunk":      {head + "Transfer-Encoding: chunked\r\n\r\n64\r\n{\"at\":", true, flowfabric.ErrTimeout},
 		"speaks another protocol":      {"220 smtp.example.com ESMTP\r\n", true, flowfabric.ErrTimeout},
+		"is a proxy that has lost it":  {"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>", true, flowfabric.ErrTimeout},
+		"is a proxy that gave it up":   {"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>", true, flowfabric.ErrTimeout},
 		"is not a server of this kind": {"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>", true, flowfabric.ErrBug},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -124,12 +124,23 @@ func call[In, Out any](ctx context.Context, c *Client, op wire.Call[In, Out], in
 
 // callFor is call that lets the server wait besides, and says whether the call may be repeated.
 func callFor[In, Out any](ctx context.Context, c *Client, op wire.Call[In, Out], in In, wait time.Duration, repeatable bool) (Out, error) {
+	return callAgain(ctx, c, op, in, nil, wait, repeatable)
+}
+
+// callAgain is callFor whose repeats send again, unless it is nil.
+func callAgain[In, Out any](ctx context.Context, c *Client, op wire.Call[In, Out], in In, again *In, wait time.Duration, repeatable bool) (Out, error) {
 	var out Out
 	body, err := wire.Marshal(in)
 	if err != nil {
 		return out, unencodable(op.Name, err)
 	}
-	text, err := c.send(ctx, request{op: op.Name, path: wire.CallPath + op.Name, body: body, wait: max(wait, 0), repeatable: repeatable})
+	r := request{op: op.Name, path: wire.CallPath + op.Name, body: body, wait: max(wait, 0), repeatable: repeatable}
+	if again != nil {
+		if r.again, err = wire.Marshal(again); err != nil {
+			return out, unencodable(op.Name, err)
+		}
+	}
+	text, err := c.send(ctx, r)
 	if err != nil {
 		return out, err
 	}

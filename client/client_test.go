@@ -1,11 +1,14 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +22,7 @@ import (
 	"github.com/flowfabric/flowfabric/client"
 	"github.com/flowfabric/flowfabric/engine"
 	"github.com/flowfabric/flowfabric/internal/apicheck"
+	"github.com/flowfabric/flowfabric/internal/wire"
 	"github.com/flowfabric/flowfabric/server"
 	"github.com/flowfabric/flowfabric/store/memory"
 	"github.com/flowfabric/flowfabric/worker"
@@ -164,6 +168,79 @@ func TestClient_AServerThatIsNotThereIsUnavailable(t *testing.T) {
 	defer c.Close()
 	if _, err := c.Describe(t.Context(), flowfabric.ExecutionID{}); !errors.Is(err, flowfabric.ErrUnavailable) {
 		t.Errorf("%v, want unavailable", err)
+	}
+}
+
+// Only who knows that nothing was done may say so: it tells a caller to make the call anew.
+func TestClient_WhatAnEarlierTryMayHaveDoneIsNotCalledUndone(t *testing.T) {
+	for name, tc := range map[string]struct {
+		lost bool
+		want error
+	}{
+		"every try was turned away":       {false, flowfabric.ErrUnavailable},
+		"the answer of the first is lost": {true, flowfabric.ErrTimeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var calls atomic.Int64
+			b := newBed(t, func(w http.ResponseWriter, r *http.Request, serve http.Handler) bool {
+				if calls.Add(1) == 1 && tc.lost {
+					serve.ServeHTTP(httptest.NewRecorder(), r)
+					cut(w)
+				}
+				w.WriteHeader(http.StatusServiceUnavailable)
+				_, _ = w.Write([]byte(`{"error":"closing","code":"unavailable","retryable":true,"retry_after_ms":1}`))
+				return true
+			})
+			_, err := b.Submit(t.Context(), command)
+			if !errors.Is(err, tc.want) || calls.Load() != 4 {
+				t.Errorf("%d tries, %v; want four and %v", calls.Load(), err, tc.want)
+			}
+			if errors.Is(err, flowfabric.ErrTimeout) && !strings.Contains(err.Error(), "an earlier try") {
+				t.Errorf("%v; want to be told of the earlier try", err)
+			}
+		})
+	}
+}
+
+// The first try of a claim saves the server the look for what an earlier one was granted; a repeat has to ask for it.
+func TestClient_OnlyTheFirstTryOfAClaimIsTheFirst(t *testing.T) {
+	var tries []flowfabric.Claim
+	b := newBed(t, func(w http.ResponseWriter, r *http.Request, serve http.Handler) bool {
+		if !strings.HasSuffix(r.URL.Path, "/claim") {
+			return false
+		}
+		body, _ := io.ReadAll(r.Body)
+		var cmd flowfabric.Claim
+		if err := wire.Unmarshal(body, &cmd); err != nil {
+			t.Error(err)
+		}
+		tries = append(tries, cmd)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if len(tries) == 1 {
+			serve.ServeHTTP(httptest.NewRecorder(), r)
+			cut(w)
+		}
+		return false
+	})
+	res, err := b.Submit(t.Context(), command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim := flowfabric.Claim{Lanes: []flowfabric.LaneID{"mail"}, WorkerID: "w", WorkerInstanceID: "w-1"}
+	got, err := b.Claim(t.Context(), claim)
+	if err != nil || len(got) != 1 || got[0].ExecutionID != res.ID {
+		t.Errorf("claimed %+v, %v; want what the first try was granted", got, err)
+	}
+	claim.RequestID = "mine"
+	if _, err := b.Claim(t.Context(), claim); err != nil {
+		t.Error(err)
+	}
+	var first []bool
+	for _, cmd := range tries {
+		first = append(first, cmd.FirstTry)
+	}
+	if !slices.Equal(first, []bool{true, false, false}) || tries[0].RequestID != tries[1].RequestID || tries[2].RequestID != "mine" {
+		t.Errorf("tries %+v; want the first to say so, its repeat not, nor one whose id is the caller's", tries)
 	}
 }
 

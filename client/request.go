@@ -30,6 +30,7 @@ type request struct {
 	method     string // default POST
 	path       string
 	body       []byte
+	again      []byte        // the body of all tries but the first; nil: the same
 	wait       time.Duration // how long the command asks to wait
 	repeatable bool
 }
@@ -39,21 +40,21 @@ type failure struct {
 	err   error
 	after time.Duration // what the server asks to wait
 	again bool          // the server has done nothing
+	lost  bool          // nobody knows what the server has done
 }
 
 // send makes a request and returns the body of its answer.
 func (c *Client) send(ctx context.Context, r request) ([]byte, error) {
 	pause := firstPause
+	lost := false // of a try so far nobody knows what the server has done
 	for try := 1; ; try++ {
 		body, failed := c.try(ctx, r)
 		if failed == nil {
 			return body, nil
 		}
-		if try >= c.cfg.Tries || ctx.Err() != nil || !failed.again && !r.repeatable {
-			return nil, failed.err
-		}
-		if coded, ok := errors.AsType[*flowfabric.Error](failed.err); !failed.again && (!ok || coded.Err == nil) {
-			return nil, failed.err // an answer, and not one that asks for another try
+		lost = lost || failed.lost
+		if try >= c.cfg.Tries || ctx.Err() != nil || !failed.again && !(failed.lost && r.repeatable) {
+			return nil, verdict(r.op, failed, lost)
 		}
 		wait := max(failed.after, time.Duration(rand.Int64N(int64(pause))))
 		pause = min(2*pause, maxPause)
@@ -62,8 +63,22 @@ func (c *Client) send(ctx context.Context, r request) ([]byte, error) {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, failed.err
+			return nil, verdict(r.op, failed, lost)
 		}
+		if r.again != nil {
+			r.body = r.again
+		}
+	}
+}
+
+// verdict is the error of a request: that of its last try, unless that says that nothing was done and an earlier one may have
+// done it.
+func verdict(op string, last *failure, lost bool) error {
+	if !lost || !last.again {
+		return last.err
+	}
+	return &flowfabric.Error{
+		Code: flowfabric.CodeTimeout, Op: op, Detail: "an earlier try was lost, and what became of it is not known; the last was not carried out", Err: last.err,
 	}
 }
 
@@ -109,20 +124,24 @@ func (c *Client) lost(ctx context.Context, op string, err error) *failure {
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
 		return &failure{again: true, err: &flowfabric.Error{Code: flowfabric.CodeUnavailable, Op: op, Detail: "the server cannot be reached", Err: err}}
 	}
-	return &failure{err: &flowfabric.Error{Code: flowfabric.CodeTimeout, Op: op, Detail: "the connection was lost: what became of the call is not known", Err: err}}
+	return &failure{lost: true, err: &flowfabric.Error{Code: flowfabric.CodeTimeout, Op: op, Detail: "the connection was lost: what became of the call is not known", Err: err}}
 }
 
 // refused is an answer that is an error.
 func refused(op string, res *http.Response, text []byte) *failure {
+	f := &failure{}
 	var body wire.ErrorBody
 	if err := wire.Unmarshal(text, &body); err != nil || body.Code == "" {
 		code := flowfabric.CodeUnavailable
-		if res.StatusCode < http.StatusInternalServerError && res.StatusCode != http.StatusTooManyRequests {
+		switch status := res.StatusCode; {
+		case status == http.StatusBadGateway || status == http.StatusGatewayTimeout: // a proxy has lost the server's answer
+			code, f.lost = flowfabric.CodeTimeout, true
+		case status < http.StatusInternalServerError && status != http.StatusTooManyRequests:
 			code = flowfabric.CodeInvalidInput
 		}
 		body = wire.ErrorBody{Code: code, Op: op, Detail: "the server answers " + res.Status + ", without an error of this API"}
 	}
-	f := &failure{err: body.Err()}
+	f.err = body.Err()
 	if res.StatusCode == http.StatusTooManyRequests || res.StatusCode == http.StatusServiceUnavailable {
 		f.again = true
 		f.after = time.Duration(body.RetryAfterMS) * time.Millisecond

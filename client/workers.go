@@ -1,7 +1,6 @@
 package client
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -62,10 +61,14 @@ func (c *Client) ListExpiredLeases(ctx context.Context, q flowfabric.ListExpired
 // the server may have handed out is asked for again and given back, so that nobody has to wait until its lease runs out; that may
 // hold work for a moment which came since.
 func (c *Client) Claim(ctx context.Context, cmd flowfabric.Claim) ([]flowfabric.Claimed, error) {
-	cmd.RequestID = cmp.Or(cmd.RequestID, rand.Text())
-	res, err := callFor(ctx, c, wire.Claim, cmd, cmd.Wait, true)
+	if cmd.RequestID == "" {
+		cmd.RequestID, cmd.FirstTry = rand.Text(), true
+	}
+	again := cmd
+	again.FirstTry = false
+	res, err := callAgain(ctx, c, wire.Claim, cmd, &again, cmd.Wait, true)
 	if errors.Is(err, flowfabric.ErrTimeout) {
-		c.giveBack(ctx, cmd)
+		c.giveBack(ctx, again)
 	}
 	return res.Executions, err
 }

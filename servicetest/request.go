@@ -12,6 +12,7 @@ var requestTests = []behaviour{
 	{"OnlyTheSameInstanceAndRequest", testRequestScope},
 	{"AnotherEngineKnowsTheRequest", testRequestOtherEngine},
 	{"ARepeatOfAnEmptyOneWaits", testRequestWaits},
+	{"AFirstTryLooksForNothing", testRequestFirst},
 }
 
 // requesting asks for work with a request id.
@@ -108,4 +109,26 @@ func testRequestWaits(e *env) {
 	e.equal("answered", e.answered(w), []ff.ExecutionID{id})
 	e.advance(time.Millisecond)
 	e.equal("repeated", len(e.requesting(e.svc, "r1", 1)), 1)
+}
+
+// testRequestFirst: who says it is the first gets new work; a repeat that does not say so gets all the request holds.
+func testRequestFirst(e *env) {
+	for range 3 {
+		e.submit(ff.Submit{})
+	}
+	cmd := e.wants(1)
+	cmd.RequestID, cmd.FirstTry = "r1"+e.Name(), true
+	held := map[ff.ExecutionID]ff.Fence{}
+	for range 2 {
+		got, err := e.svc.Claim(e.Context(), cmd)
+		e.ok(err)
+		e.equal("how many", len(got), 1)
+		held[got[0].ExecutionID] = got[0].Fence
+	}
+	e.equal("different ones", len(held), 2)
+	e.equal("held", fences(e.requesting(e.svc, "r1", 2)), held)
+	cmd.RequestID = ""
+	got, err := e.svc.Claim(e.Context(), cmd)
+	e.ok(err)
+	e.equal("without a request id", len(got), 1)
 }

@@ -68,39 +68,59 @@ func leaseIDOf(c *ff.Claim) ff.LeaseID {
 	return id
 }
 
-// sameRequest reports whether two lease ids were minted for one request.
-func sameRequest(x, y ff.LeaseID) bool {
-	return [6]byte(x[:6]) == [6]byte(y[:6]) && [4]byte(x[9:13]) == [4]byte(y[9:13])
+// requestTag is what the ids of the leases of one request have in common.
+type requestTag [10]byte
+
+func tagOf(id ff.LeaseID) (tag requestTag) {
+	copy(tag[:], id[:6])
+	copy(tag[6:], id[9:13])
+	return tag
 }
 
-// Regrant returns what earlier claims with the request id of cmd were granted and still hold, up to cmd.Max.
-func (r Rules) Regrant(ctx context.Context, st store.Store, cmd ff.Claim) ([]ff.Claimed, error) {
-	mine, lq := leaseIDOf(&cmd), store.LeaseQuery{WorkerInstanceID: cmd.WorkerInstanceID, Limit: ff.MaxPage}
-	var ids []ff.ExecutionID
+// Regrant returns for each claim what earlier claims with its request id were granted and still hold, up to its Max. It passes
+// over all leases once, or over those of the instance if there is one claim.
+func (r Rules) Regrant(ctx context.Context, st store.Store, cmds []ff.Claim) ([][]ff.Claimed, error) {
+	lq := store.LeaseQuery{Limit: ff.MaxPage}
+	if len(cmds) == 1 {
+		lq.WorkerInstanceID = cmds[0].WorkerInstanceID
+	}
+	ids := make(map[requestTag][]ff.ExecutionID, len(cmds))
+	for i := range cmds {
+		ids[tagOf(leaseIDOf(&cmds[i]))] = nil
+	}
 	for {
 		found, err := st.Leases(ctx, lq)
 		if err != nil {
 			return nil, named("claim", err)
 		}
 		for _, e := range found {
-			if sameRequest(e.LeaseID, mine) && len(ids) < cmd.Max {
-				ids = append(ids, e.ID)
+			if list, ok := ids[tagOf(e.LeaseID)]; ok {
+				ids[tagOf(e.LeaseID)] = append(list, e.ID)
 			}
 		}
-		if len(found) < lq.Limit || len(ids) == cmd.Max {
+		if len(found) < lq.Limit {
 			break
 		}
 		last := found[len(found)-1]
 		lq.After = store.LeaseCursor{ExpiresAt: last.LeaseExpiresAt, ExecutionID: last.ID}
 	}
-	if len(ids) == 0 {
-		return nil, nil
+	held := make([][]ff.Claimed, len(cmds))
+	for i, cmd := range cmds {
+		tag := tagOf(leaseIDOf(&cmd))
+		list := ids[tag]
+		if len(list) == 0 {
+			continue
+		}
+		var err error
+		if held[i], err = r.heldBy(ctx, st, tag, list[:min(len(list), cmd.Max)], cmd); err != nil {
+			return nil, err
+		}
 	}
-	return r.heldBy(ctx, st, mine, ids, cmd)
+	return held, nil
 }
 
 // heldBy loads executions and returns those whose lease is one of the request's and has not run out.
-func (r Rules) heldBy(ctx context.Context, st store.Store, mine ff.LeaseID, ids []ff.ExecutionID, cmd ff.Claim) ([]ff.Claimed, error) {
+func (r Rules) heldBy(ctx context.Context, st store.Store, mine requestTag, ids []ff.ExecutionID, cmd ff.Claim) ([]ff.Claimed, error) {
 	tx, err := st.View(ctx, store.Reads{Executions: ids})
 	if err != nil {
 		return nil, named("claim", err)
@@ -108,7 +128,7 @@ func (r Rules) heldBy(ctx context.Context, st store.Store, mine ff.LeaseID, ids 
 	var out []ff.Claimed
 	for _, id := range ids {
 		e := tx.Execution(id)
-		if e == nil || e.State.Ownership != ff.Leased || tx.Now() >= e.LeaseExpiresAt || !sameRequest(e.LeaseID, mine) {
+		if e == nil || e.State.Ownership != ff.Leased || tx.Now() >= e.LeaseExpiresAt || tagOf(e.LeaseID) != mine {
 			continue
 		}
 		e = lifecycle.Normalize(e, nil)

@@ -39,6 +39,10 @@ type tapped struct {
 	batches atomic.Int32
 	hold    chan struct{} // if not nil, Apply waits to receive from it
 	refuse  func(batch int32) error
+
+	looks     atomic.Int32 // reads of leases
+	holdLooks chan struct{}
+	failLooks error
 }
 
 func (s *tapped) Apply(ctx context.Context, units []*store.Unit) error {

@@ -2,9 +2,11 @@ package sched
 
 import (
 	"context"
+	"sync"
 
 	"github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/commit"
+	"github.com/flowfabric/flowfabric/internal/loop"
 )
 
 // requestKey names a repeatable claim.
@@ -21,9 +23,12 @@ func (s *Scheduler) claimAgain(ctx context.Context, cmd flowfabric.Claim) ([]flo
 		return nil, err
 	}
 	defer leave()
-	held, err := s.rules.Regrant(ctx, s.st, cmd)
+	if cmd.FirstTry {
+		return s.claim(ctx, cmd)
+	}
+	held, err := s.regrant(ctx, cmd)
 	if err != nil {
-		return nil, commit.Coded(err)
+		return nil, err
 	}
 	if len(held) > 0 {
 		cmd.Wait = 0
@@ -61,6 +66,82 @@ func (s *Scheduler) enter(ctx context.Context, key requestKey) (leave func(), er
 			return nil, &flowfabric.Error{
 				Code: flowfabric.CodeTimeout, Op: "claim", Detail: "another claim with the same request id is under way", Err: context.Cause(ctx),
 			}
+		}
+	}
+}
+
+// regrants are the repeated claims that wait to hear what they hold. A look passes over all leases, and after an outage every
+// worker repeats its claim: while one is under way, those that come wait for the next, which is one for all of them.
+type regrants struct {
+	sync.Mutex
+	waiting []*regrant
+	looking bool
+}
+
+type regrant struct {
+	cmd  flowfabric.Claim
+	held []flowfabric.Claimed
+	err  error
+	done chan struct{} // closed when held and err are set
+}
+
+// maxRegrants bounds the claims of one look.
+const maxRegrants = 1_000
+
+// regrant returns what an earlier claim with the request id of cmd still holds.
+func (s *Scheduler) regrant(ctx context.Context, cmd flowfabric.Claim) ([]flowfabric.Claimed, error) {
+	r := &regrant{cmd: cmd, done: make(chan struct{})}
+	if !s.regrants.add(r, s.group, s.lookForHeld) {
+		return nil, closed(nil)
+	}
+	select {
+	case <-r.done:
+		return r.held, r.err
+	case <-ctx.Done():
+		return nil, &flowfabric.Error{Code: flowfabric.CodeTimeout, Op: "claim", Detail: "nothing was claimed", Err: context.Cause(ctx)}
+	}
+}
+
+// add sees to it that somebody looks and comes to r; in a closed group nobody does.
+func (g *regrants) add(r *regrant, group *loop.Group, look func(context.Context)) bool {
+	g.Lock()
+	defer g.Unlock()
+	g.looking = g.looking || group.Go(look)
+	if g.looking {
+		g.waiting = append(g.waiting, r)
+	}
+	return g.looking
+}
+
+// take returns the claims of the next look; none ends the looking.
+func (g *regrants) take() []*regrant {
+	g.Lock()
+	defer g.Unlock()
+	n := min(len(g.waiting), maxRegrants)
+	next := g.waiting[:n:n]
+	if g.waiting = g.waiting[n:]; len(g.waiting) == 0 {
+		g.waiting = nil
+	}
+	g.looking = n > 0
+	return next
+}
+
+// lookForHeld answers the repeated claims that wait.
+func (s *Scheduler) lookForHeld(ctx context.Context) {
+	for next := s.regrants.take(); len(next) > 0; next = s.regrants.take() {
+		cmds := make([]flowfabric.Claim, len(next))
+		for i, r := range next {
+			cmds[i] = r.cmd
+		}
+		held, err := s.rules.Regrant(ctx, s.st, cmds)
+		if err != nil && ctx.Err() != nil {
+			err = closed(context.Cause(ctx))
+		}
+		for i, r := range next {
+			if r.err = commit.Coded(err); err == nil {
+				r.held = held[i]
+			}
+			close(r.done)
 		}
 	}
 }

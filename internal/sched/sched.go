@@ -42,7 +42,9 @@ type Scheduler struct {
 	log    *slog.Logger
 	cfg    Config
 	group  *loop.Group
-	mu     struct {
+	// regrants answer repeated claims.
+	regrants regrants
+	mu       struct {
 		sync.Mutex
 		pools map[string]*pool
 		lanes map[flowfabric.LaneID]*lane

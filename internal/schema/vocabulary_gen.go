@@ -79,6 +79,7 @@ var texts = map[string]string{
 	"ChangePriorityResult":                    "ChangePriorityResult answers a ChangePriority.",
 	"Claim":                                   "Claim asks for work.",
 	"Claim.capabilities":                      "what the worker offers; it gets executions whose required set is a subset.",
+	"Claim.first_try":                         "FirstTry says that no claim with this request id was made before, so that the engine need not look for what one was granted. It saves a look at all leases; a repeat that says so may get other work, and what it held waits until its lease runs out. Without a request id it says nothing.",
 	"Claim.lanes":                             "tried in rotation: 1 to 64.",
 	"Claim.lease_ttl_ms":                      "how long the lease lasts without renewal: 100 ms to 86400000 ms. Default 30000 ms.",
 	"Claim.liveness_ttl_ms":                   "LivenessTTL makes the wait a sign of life of the instance: when it has waited for a sixtieth of it, and after each third of it, the engine does what RegisterWorker with this TTL would in the default namespace. So a worker that waits for work need not call. 1000 ms to 86400000 ms; 0 for none.",
