@@ -51,7 +51,7 @@ func newPresence(rules ops.Rules, c *commit.Committer, d *due.Loop, clk clock.Cl
 }
 
 // begin notes that a claim waits, until end is called.
-func (p *presence) begin(cmd flowfabric.Claim) (end func()) {
+func (p *presence) begin(cmd *flowfabric.Claim) (end func()) {
 	if cmd.LivenessTTL == 0 || cmd.Wait == 0 {
 		return func() {}
 	}

@@ -15,8 +15,8 @@ func (e *Engine) Claim(ctx context.Context, cmd flowfabric.Claim) ([]flowfabric.
 	if err := e.rules.CheckClaim(&cmd); err != nil {
 		return nil, err
 	}
-	defer e.presence.begin(cmd)()
-	return e.sched.Claim(ctx, cmd)
+	defer e.presence.begin(&cmd)()
+	return e.sched.Claim(ctx, &cmd)
 }
 
 // Renew implements [flowfabric.Workers].

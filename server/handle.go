@@ -54,6 +54,11 @@ func (s *Server) route(w *recorder, r *http.Request) {
 		s.mux.ServeHTTP(w, r)
 		return
 	}
+	missed(w, r, h)
+}
+
+// missed answers for the mux, h, what it has no route for.
+func missed(w *recorder, r *http.Request, h http.Handler) {
 	miss := &recorder{ResponseWriter: discard{header: http.Header{}}}
 	h.ServeHTTP(miss, r)
 	body := wire.ErrorBody{Error: "not found", Code: "not_found"}

@@ -17,16 +17,9 @@ type requestKey struct {
 
 // claimAgain answers a claim with a request id: first with what an earlier claim of the same request was granted and still
 // holds, then, up to its Max, with more. It waits only if there is nothing (W36).
-func (s *Scheduler) claimAgain(ctx context.Context, cmd flowfabric.Claim) ([]flowfabric.Claimed, error) {
-	leave, err := s.enter(ctx, requestKey{cmd.WorkerInstanceID, cmd.RequestID})
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	if cmd.FirstTry {
-		return s.claim(ctx, cmd)
-	}
-	held, err := s.regrant(ctx, cmd)
+func (s *Scheduler) claimAgain(ctx context.Context, w *waiter) ([]flowfabric.Claimed, error) {
+	cmd := &w.want.Claim
+	held, err := s.regrant(ctx, *cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -36,38 +29,40 @@ func (s *Scheduler) claimAgain(ctx context.Context, cmd flowfabric.Claim) ([]flo
 	if cmd.Max -= len(held); cmd.Max == 0 {
 		return held, nil
 	}
-	more, err := s.claim(ctx, cmd)
+	more, err := s.claim(ctx, w)
 	if len(held) > 0 && err != nil { // what is held is an answer; the next repeat may bring more
 		return held, nil
 	}
 	return append(held, more...), err
 }
 
-// enter waits until no other claim of the same request is under way: what it is granted would not be found.
-func (s *Scheduler) enter(ctx context.Context, key requestKey) (leave func(), err error) {
+// enter waits until no other claim of the same request is under way: what it is granted would not be found. The caller has to
+// leave.
+func (s *Scheduler) enter(ctx context.Context, key requestKey) error {
 	for {
 		s.mu.Lock()
 		busy, ok := s.mu.requests[key]
 		if !ok {
-			mine := make(chan struct{})
-			s.mu.requests[key] = mine
+			s.mu.requests[key] = make(chan struct{})
 			s.mu.Unlock()
-			return func() {
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				delete(s.mu.requests, key)
-				close(mine)
-			}, nil
+			return nil
 		}
 		s.mu.Unlock()
 		select {
 		case <-busy:
 		case <-ctx.Done():
-			return nil, &flowfabric.Error{
+			return &flowfabric.Error{
 				Code: flowfabric.CodeTimeout, Op: "claim", Detail: "another claim with the same request id is under way", Err: context.Cause(ctx),
 			}
 		}
 	}
+}
+
+func (s *Scheduler) leave(key requestKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.mu.requests[key])
+	delete(s.mu.requests, key)
 }
 
 // regrants are the repeated claims that wait to hear what they hold. A look passes over all leases, and after an outage every
@@ -98,7 +93,7 @@ func (s *Scheduler) regrant(ctx context.Context, cmd flowfabric.Claim) ([]flowfa
 	case <-r.done:
 		return r.held, r.err
 	case <-ctx.Done():
-		return nil, &flowfabric.Error{Code: flowfabric.CodeTimeout, Op: "claim", Detail: "nothing was claimed", Err: context.Cause(ctx)}
+		return nil, claimedNothing(ctx)
 	}
 }
 

@@ -67,19 +67,29 @@ func New(st store.Store, rules ops.Rules, cm *commit.Committer, c clock.Clock, l
 }
 
 // Claim answers a validated claim: up to cmd.Max executions, or none when nothing came within cmd.Wait.
-func (s *Scheduler) Claim(ctx context.Context, cmd flowfabric.Claim) ([]flowfabric.Claimed, error) {
+//
+// A thousand claims may wait in here, each on a goroutine whose stack, from the server down, has to fit into a quarter of 8 kB of
+// the runtime's, or the collector leaves it 16: what is large goes by reference, and what is rare has a function of its own.
+func (s *Scheduler) Claim(ctx context.Context, cmd *flowfabric.Claim) ([]flowfabric.Claimed, error) {
+	w := &waiter{want: ops.Want{Claim: *cmd}, done: make(chan struct{})}
 	if cmd.RequestID != "" {
-		return s.claimAgain(ctx, cmd)
+		key := requestKey{cmd.WorkerInstanceID, cmd.RequestID}
+		if err := s.enter(ctx, key); err != nil {
+			return nil, err
+		}
+		defer s.leave(key)
+		if !cmd.FirstTry {
+			return s.claimAgain(ctx, w)
+		}
 	}
-	return s.claim(ctx, cmd)
+	return s.claim(ctx, w)
 }
 
-func (s *Scheduler) claim(ctx context.Context, cmd flowfabric.Claim) ([]flowfabric.Claimed, error) {
-	w := &waiter{want: ops.Want{Claim: cmd}, done: make(chan struct{})}
+func (s *Scheduler) claim(ctx context.Context, w *waiter) ([]flowfabric.Claimed, error) {
 	p := s.join(w)
 	var timeout <-chan time.Time
-	if cmd.Wait > 0 {
-		t := s.clock.NewTimer(cmd.Wait)
+	if wait := w.want.Claim.Wait; wait > 0 {
+		t := s.clock.NewTimer(wait)
 		defer t.Stop()
 		timeout = t.C
 	}
@@ -92,10 +102,14 @@ func (s *Scheduler) claim(ctx context.Context, cmd flowfabric.Claim) ([]flowfabr
 		}
 	case <-ctx.Done():
 		if p.leave(w) {
-			return nil, &flowfabric.Error{Code: flowfabric.CodeTimeout, Op: "claim", Detail: "nothing was claimed", Err: context.Cause(ctx)}
+			return nil, claimedNothing(ctx)
 		}
 	}
-	// A grant is under way: its outcome must be known, or the lease would be nobody's.
+	return s.underWay(ctx, w)
+}
+
+// underWay waits for the outcome of a grant whose claim has ended: it must be known, or the lease would be nobody's.
+func (s *Scheduler) underWay(ctx context.Context, w *waiter) ([]flowfabric.Claimed, error) {
 	<-w.done
 	if ctx.Err() == nil || w.err != nil {
 		return w.want.Got, w.err
@@ -106,6 +120,10 @@ func (s *Scheduler) claim(ctx context.Context, cmd flowfabric.Claim) ([]flowfabr
 		detail = "what was claimed was given back"
 	}
 	return nil, &flowfabric.Error{Code: flowfabric.CodeTimeout, Op: "claim", Detail: detail, Err: context.Cause(ctx)}
+}
+
+func claimedNothing(ctx context.Context) error {
+	return &flowfabric.Error{Code: flowfabric.CodeTimeout, Op: "claim", Detail: "nothing was claimed", Err: context.Cause(ctx)}
 }
 
 // release gives back what nobody will run. It waits for the commit: a caller that has its answer may close the engine.
