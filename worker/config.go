@@ -39,7 +39,8 @@ type Config struct {
 	// LeaseTTL is how long a lease lasts without renewal, and so how long it takes until the work of a worker that
 	// crashed runs elsewhere: [flowfabric.MinLeaseTTL] to [flowfabric.MaxLeaseTTL]. Default 30 s.
 	LeaseTTL time.Duration
-	// PollWait is how long a claim waits for work at the engine: at most [flowfabric.MaxClaimWait]. Default 30 s.
+	// PollWait is how long a claim waits for work at the engine: at most [flowfabric.MaxClaimWait]. Default 50 s, which is below the
+	// minute after which many proxies give up.
 	PollWait time.Duration
 	// DrainTimeout is how long handlers may go on once Run was told to stop, before their contexts are cancelled.
 	// Default 30 s; negative: not at all.
@@ -65,7 +66,7 @@ type Config struct {
 
 const (
 	defaultConcurrency  = 16
-	defaultPollWait     = 30 * time.Second
+	defaultPollWait     = 50 * time.Second
 	defaultDrainTimeout = 30 * time.Second
 	defaultStuckAfter   = 15 * time.Minute
 	minStuckAfter       = 10 * time.Millisecond

@@ -48,6 +48,7 @@ type fake struct {
 	cancelled []ff.Cancel
 	progress  []ff.UpdateProgress
 
+	onRegister  func(ctx context.Context) error
 	onHeartbeat func() (ff.HeartbeatResult, error)
 	registry    []string // "register 1m0s", "heartbeat", "dead shutdown"; in order
 	signs       []time.Duration
@@ -210,8 +211,11 @@ func (f *fake) Release(_ context.Context, cmd ff.Release) error {
 	return write(f, "release", cmd.ExecutionID, &[]ff.Release{}, cmd)
 }
 
-func (f *fake) RegisterWorker(_ context.Context, cmd ff.RegisterWorker) (ff.RegisterResult, error) {
+func (f *fake) RegisterWorker(ctx context.Context, cmd ff.RegisterWorker) (ff.RegisterResult, error) {
 	f.sign("register " + cmd.LivenessTTL.String())
+	if f.onRegister != nil {
+		return ff.RegisterResult{}, f.onRegister(ctx)
+	}
 	return ff.RegisterResult{Outcome: ff.WorkerRegistered}, nil
 }
 

@@ -16,8 +16,8 @@ const livenessShare = 3
 // waitShare is the part of the TTL after which a claim that waits has been a sign of life: the engine gives it at half of that.
 const waitShare = 30
 
-// signOffTimeout bounds the last call of a worker.
-const signOffTimeout = 2 * time.Second
+// registryTimeout bounds the first and the last call of a worker.
+const registryTimeout = 2 * time.Second
 
 // livenessTTL is how long the worker counts as live without a sign of life: longer than it takes until a lease it does
 // not renew is lost.
@@ -25,10 +25,32 @@ func (c Config) livenessTTL() time.Duration {
 	return min(max(2*c.LeaseTTL, flowfabric.MinLivenessTTL), flowfabric.MaxLeaseTTL)
 }
 
-// announce registers the worker and gives signs of life, one call for all its tasks, until ctx ends. A claim that waits is a sign
-// of life by itself. The registry informs; a worker that cannot be registered works all the same.
-func (s *session) announce(ctx context.Context) {
-	registered := false
+// register announces the worker. The registry informs; a worker that cannot be registered works all the same.
+func (s *session) register(ctx context.Context) error {
+	_, err := s.svc.RegisterWorker(ctx, flowfabric.RegisterWorker{
+		WorkerID: s.cfg.WorkerID, WorkerInstanceID: s.cfg.InstanceID, Lanes: s.cfg.Lanes, Capabilities: s.cfg.Capabilities,
+		LivenessTTL: s.cfg.livenessTTL(),
+	})
+	return err
+}
+
+// registerFirst is register before the first claim: beside it, it would open a second connection to a server.
+func (s *session) registerFirst(ctx context.Context) (registered bool) {
+	ctx, stop := context.WithTimeout(ctx, registryTimeout)
+	defer stop()
+	err := s.register(ctx)
+	if err != nil {
+		s.log.WarnContext(ctx, "the worker was not registered; it will be tried again", "error", err)
+	}
+	return err == nil
+}
+
+// announce gives signs of life, one call for all tasks of the worker, until ctx ends, and registers it where it is not. A claim
+// that waits is a sign of life by itself.
+func (s *session) announce(ctx context.Context, registered bool) {
+	if registered && !loop.Sleep(ctx, s.clock, s.untilNextSign(), nil) {
+		return
+	}
 	loop.Every(ctx, s.clock, s.log, "announce the worker", nil, func(ctx context.Context) (time.Duration, error) {
 		ctx, stop := context.WithTimeout(ctx, s.cfg.livenessTTL()/livenessShare)
 		defer stop()
@@ -41,10 +63,7 @@ func (s *session) announce(ctx context.Context) {
 				return s.untilNextSign(), err
 			}
 		}
-		_, err := s.svc.RegisterWorker(ctx, flowfabric.RegisterWorker{
-			WorkerID: s.cfg.WorkerID, WorkerInstanceID: s.cfg.InstanceID, Lanes: s.cfg.Lanes, Capabilities: s.cfg.Capabilities,
-			LivenessTTL: s.cfg.livenessTTL(),
-		})
+		err := s.register(ctx)
 		registered = err == nil
 		return s.untilNextSign(), err
 	})
@@ -69,7 +88,7 @@ var moment = sync.OnceValue(rand.Float64)
 
 // signOff tells the registry that the worker has ended. If that does not get through, its registration runs out.
 func (s *session) signOff() {
-	ctx, stop := context.WithTimeout(s.base, signOffTimeout)
+	ctx, stop := context.WithTimeout(s.base, registryTimeout)
 	defer stop()
 	_, err := s.svc.MarkWorkerDead(ctx, flowfabric.MarkWorkerDead{WorkerInstanceID: s.cfg.InstanceID, Reason: "shutdown"})
 	if err != nil {

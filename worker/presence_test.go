@@ -87,6 +87,44 @@ func TestPresence_AClaimThatHasJustBegunIsNone(t *testing.T) {
 	})
 }
 
+// A worker registers before its first claim, over the connection that this will use. A registry that fails or hangs keeps it from
+// its work for two seconds at most, and is asked again.
+func TestPresence_ClaimsWhetherOrNotItIsRegistered(t *testing.T) {
+	for name, tc := range map[string]struct {
+		answer func(ctx context.Context) error
+		first  time.Duration // of the claims
+	}{
+		"registered": {func(context.Context) error { time.Sleep(100 * time.Millisecond); return nil }, 100 * time.Millisecond},
+		"refused":    {func(context.Context) error { return coded(ff.CodeUnavailable) }, 0},
+		"hangs":      {func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, 2 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, cfg := newFake(task(1, "send", "{}")), config()
+				cfg.Concurrency, cfg.Prefetch = 1, -1
+				f.onRegister = tc.answer
+				r := busyOn(f, cfg)
+				if tc.first > 0 {
+					pass(tc.first - time.Millisecond)
+					if f.asked() > 0 {
+						t.Error("it claims before it is registered")
+					}
+					pass(2 * time.Millisecond)
+				}
+				synctest.Wait()
+				if n := f.asked(); n != 1 {
+					t.Errorf("%d claims after %s, want one", n, tc.first)
+				}
+				pass(25 * time.Second)
+				r.stopClean(t)
+				if n := strings.Count(f.registered(), "register"); (n == 1) != (name == "registered") {
+					t.Errorf("the registry heard %q", f.registered())
+				}
+			})
+		})
+	}
+}
+
 func TestPresence_ShortLeasesHaveTheShortestTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, cfg := newFake(), config()

@@ -66,7 +66,7 @@ func TestClaim_AsksForWhatFits(t *testing.T) {
 		r := start(w)
 		want := ff.Claim{
 			Lanes: []ff.LaneID{"mail"}, WorkerID: "pool", WorkerInstanceID: "p1", Capabilities: []string{"gpu"},
-			Max: 12, Wait: 30 * time.Second, LivenessTTL: time.Minute, LeaseTTL: 30 * time.Second,
+			Max: 12, Wait: 50 * time.Second, LivenessTTL: time.Minute, LeaseTTL: 30 * time.Second,
 		}
 		if d := cmp.Diff([]ff.Claim{want}, f.claims); d != "" {
 			t.Error(d)

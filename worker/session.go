@@ -65,7 +65,8 @@ func (s *session) run(ctx context.Context) error {
 		loop.Every(ctx, s.clock, s.log, "renew leases", s.leases.wake, s.renew)
 	})
 	s.background.Go(s.watch)
-	s.background.Go(s.announce)
+	registered := s.registerFirst(ctx)
+	s.background.Go(func(ctx context.Context) { s.announce(ctx, registered) })
 	defer close(s.ended)
 	err := s.fetch(ctx)
 	if left := s.drain(); left != nil {
