@@ -24,7 +24,8 @@ type Batch struct {
 	frames      []record.Frame
 	trims       []record.FrameTrim
 	nextDue     flowfabric.Timestamp
-	scouts      int // how often units were run ahead of their turn
+	scouts      int             // how often units were run ahead of their turn
+	after       <-chan struct{} // see Changes.After
 }
 
 // entry is a record of the batch: as it was stored, and as it is now.

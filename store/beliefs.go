@@ -24,8 +24,11 @@ const (
 //
 // A Beliefs belongs to one store. It is safe for concurrent use.
 type Beliefs struct {
-	// turn is held by the batch that is decided, from before it reads anything until what it writes is on its way.
+	// turn is held by the batch that is decided, from before it reads anything until the next may believe what it writes.
 	turn sync.Mutex
+	// last is closed when the batch that was decided last, and all before it, have ended; nil before the first. Who holds the turn
+	// may use it.
+	last chan struct{}
 
 	mu    sync.Mutex
 	pages map[record.Key]*page

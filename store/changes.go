@@ -23,9 +23,9 @@ type Changes struct {
 	Events      []record.Event
 	Frames      []record.Frame     // append; guarded by the changes of their streams
 	FrameTrims  []record.FrameTrim // after the frames were appended; each stream and mode once
-	// Sent may be called, more than once, as soon as everything is on its way to the store and what is sent behind it will
-	// find it written: the next batch is decided meanwhile. A store that writes one batch at a time need not.
-	Sent func()
+	// After is closed when the batch has ended on whose records this one was decided; nil for none. A store that runs several
+	// batches at once writes the records of believed families ([record.Family.Believed]) behind it, and the others meanwhile.
+	After <-chan struct{}
 }
 
 // RecordChange is the write of one record of a keyed family: as [Change], and a deletion when After is nil. Before and
@@ -53,6 +53,13 @@ type Change[R any] struct {
 func (c *Changes) Empty() bool {
 	return len(c.Executions)+len(c.Attempts)+len(c.Idempotency)+len(c.Routes)+len(c.Records)+len(c.Registered)+len(c.Events)+
 		len(c.Frames)+len(c.FrameTrims) == 0
+}
+
+// believed reports whether records of believed families are written or relied on.
+func (c *Changes) believed() bool {
+	is := func(r record.Keyed) bool { return r.Key().Family().Believed() }
+	return slices.ContainsFunc(c.Records, func(c RecordChange) bool { return c.Key().Family().Believed() }) ||
+		slices.ContainsFunc(c.Registered, is) || slices.ContainsFunc(c.Guarded, is)
 }
 
 // changes collects what was written, in order of key, and numbers the new versions.

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/clock"
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
@@ -31,13 +33,23 @@ func Execute(ctx context.Context, units []*Unit, begin func(context.Context) (Se
 
 func executeOnce(ctx context.Context, units []*Unit, begin func(context.Context) (Session, error), beliefs *Beliefs) (err error) {
 	b := newBatch()
-	sent := func() {}
+	decided := func() {}
+	var ended chan struct{} // what the next batch waits for
 	if beliefs != nil {
 		// Who holds the turn may wait for what others have locked, so it is taken before anything is.
 		beliefs.turn.Lock()
-		sent = sync.OnceFunc(beliefs.turn.Unlock)
-		defer sent()
-		defer func() { beliefs.settle(&b.keyed, err == nil) }()
+		decided = sync.OnceFunc(beliefs.turn.Unlock)
+		b.after = beliefs.last
+		defer func() { // when the session is closed
+			decided()
+			beliefs.settle(&b.keyed, err == nil)
+			if ended != nil {
+				if b.after != nil {
+					<-b.after // for the next batch may rely on all before it
+				}
+				close(ended)
+			}
+		}()
 	}
 	s, err := begin(ctx)
 	if err != nil {
@@ -53,7 +65,7 @@ func executeOnce(ctx context.Context, units []*Unit, begin func(context.Context)
 		}
 	}
 	if len(loads) > 0 {
-		if err := s.Load(ctx, b, loads); err != nil {
+		if err := b.load(ctx, s, loads...); err != nil {
 			return err
 		}
 	}
@@ -66,9 +78,13 @@ func executeOnce(ctx context.Context, units []*Unit, begin func(context.Context)
 	ch := b.changes()
 	if beliefs != nil {
 		beliefs.expect(&b.keyed)
+		if ch.believed() {
+			ended = make(chan struct{})
+			ch.After, beliefs.last = b.after, ended
+		}
+		decided()
 	}
 	if !ch.Empty() {
-		ch.Sent = sent
 		if err := s.Commit(ctx, ch); err != nil {
 			return err
 		}
@@ -83,6 +99,46 @@ func executeOnce(ctx context.Context, units []*Unit, begin func(context.Context)
 		u.Notes = states[i].notes
 	}
 	return nil
+}
+
+// load is [Session].Load. Records that are believed are read when those have ended who will have written them.
+func (b *Batch) load(ctx context.Context, s Session, loads ...*Load) error {
+	for _, l := range loads {
+		if l.Reads.believed() {
+			if err := Behind(ctx, b.after); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	return s.Load(ctx, b, loads)
+}
+
+// believed reports whether r asks for records of believed families.
+func (r *Reads) believed() bool {
+	return slices.ContainsFunc(r.Records, func(key record.Key) bool { return key.Family().Believed() }) ||
+		slices.ContainsFunc(r.DueRecords, func(q DueRecordsQuery) bool { return q.Family.Believed() })
+}
+
+// patience bounds the wait of [Behind].
+const patience = 100 * time.Millisecond
+
+// Behind waits for the batch before ([Changes].After). That one may wait for what the caller has locked: so who waits for long gives
+// up with [ErrConflict], and runs again.
+func Behind(ctx context.Context, after <-chan struct{}) error {
+	if after == nil {
+		return nil
+	}
+	t := clock.Real().NewTimer(patience)
+	defer t.Stop()
+	select {
+	case <-after:
+		return nil
+	case <-t.C:
+		return fmt.Errorf("store: the batch before does not end: %w", ErrConflict)
+	case <-ctx.Done():
+		return fmt.Errorf("store: wait for the batch before: %w", ctx.Err())
+	}
 }
 
 // unread returns those of the records a unit asks for that no belief answers, adding the beliefs to the batch.
@@ -129,13 +185,13 @@ func (b *Batch) run(ctx context.Context, s Session, units []*Unit, states []*uni
 			if more.Records = b.unread(u, more.Records); more.empty() {
 				continue
 			}
-			if err := s.Load(ctx, b, append(b.scout(more, units[1:], states[1:]), &Load{Reads: more, unit: st})); err != nil {
+			if err := b.load(ctx, s, append(b.scout(more, units[1:], states[1:]), &Load{Reads: more, unit: st})...); err != nil {
 				return err
 			}
 			continue
 		}
 		if doubtful := b.unconfirmed(st, u.Err); !doubtful.empty() {
-			if err := s.Load(ctx, b, []*Load{{Reads: doubtful, unit: st}}); err != nil {
+			if err := b.load(ctx, s, &Load{Reads: doubtful, unit: st}); err != nil {
 				return err
 			}
 			b.settle(doubtful)

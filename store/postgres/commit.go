@@ -13,25 +13,40 @@ import (
 )
 
 // Commit implements [store.Session]. Rows are locked in one order: keyed records by family and key, as reads that lock have
-// done already, then queue entries, then executions kind by kind of change, each by UUID, then the rest by key. So what the
-// next batch of the process believes of the keyed records is locked long before that batch is there ([store.Changes].Sent).
+// done already, then queue entries, then executions kind by kind of change, each by UUID, then the rest by key.
+//
+// Records of believed families come last: everybody under one budget writes the same, and the batch before may still be about
+// to ([store.Changes].After). What else there is to write is written meanwhile, in a round trip of its own.
 func (s *session) Commit(ctx context.Context, ch *store.Changes) error {
-	if s.turns.outOfTurn(ch) {
-		return fmt.Errorf("postgres: commit: a record is believed whose turn to be locked has passed: %w", store.ErrConflict)
-	}
 	t, err := s.startTrip(ctx)
 	if err != nil {
 		return err
 	}
-	alone := s.beginCommit(t)
 	ix := store.IndexesOf(ch.Executions)
 	rest := s.taken.settle(ix)
-	sendChanges(t, &s.st.shapes, s.careful, ch, rest)
+	alone := false
+	if underWay(ch.After) {
+		s.sendBegin(t, beginStatement, s.clockIsOld())
+		sendChanges(t, &s.st.shapes, s.careful, ch, rest)
+		if err := t.run(); err != nil {
+			return classify("write", err, notSent)
+		}
+		if err := store.Behind(ctx, ch.After); err != nil {
+			return err
+		}
+		t = s.c.startTrip(ctx)
+	} else {
+		alone = s.beginCommit(t)
+		sendChanges(t, &s.st.shapes, s.careful, ch, rest)
+	}
+	sendBelieved(t, &s.st.shapes, ch)
 	if !alone {
 		t.send(commitStatement, nil, nil)
 	}
-	t.sent = ch.Sent
-	if err := t.run(); err != nil {
+	switch err := t.run(); {
+	case codeOf(err) == codeLockTimeout: // somebody has what was believed
+		return fmt.Errorf("postgres: commit: %w: %w", store.ErrConflict, err)
+	case err != nil:
 		return classify("commit", err, commitSent)
 	}
 	s.open = false
@@ -48,8 +63,7 @@ func (s *session) Commit(ctx context.Context, ch *store.Changes) error {
 // neither BEGIN nor COMMIT: what is sent up to one Sync is a transaction by itself (alone), and two statements less are
 // felt by a caller who commits one execution at a time.
 func (s *session) beginCommit(t *trip) (alone bool) {
-	_, age := s.st.clock.estimate()
-	readClock := age > maxClockAge
+	readClock := s.clockIsOld()
 	if s.open || s.st.borrowed || s.st.cfg.Pooler {
 		s.sendBegin(t, beginStatement, readClock)
 		return false
@@ -60,7 +74,26 @@ func (s *session) beginCommit(t *trip) (alone bool) {
 	return true
 }
 
-// sendChanges writes a batch with the index changes that are left of it. A careful one inserts nothing that may be there.
+func (s *session) clockIsOld() bool {
+	_, age := s.st.clock.estimate()
+	return age > maxClockAge
+}
+
+// underWay reports whether a batch has not ended.
+func underWay(ended <-chan struct{}) bool {
+	if ended == nil {
+		return false
+	}
+	select {
+	case <-ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// sendChanges writes a batch with the index changes that are left of it, but for what sendBelieved does. A careful one inserts
+// nothing that may be there.
 func sendChanges(t *trip, sh *shapes, careful bool, ch *store.Changes, ix store.IndexChanges) {
 	add := insert
 	if careful {

@@ -50,8 +50,6 @@ type trip struct {
 	c       *conn
 	p       *pgconn.Pipeline
 	answers []answer
-	// sent, when not nil, is called when everything was sent.
-	sent func()
 	// lent, when not nil, takes the place of the connection: see sqlTrip.
 	lent *sqlTrip
 }
@@ -103,9 +101,6 @@ func (t *trip) run() error {
 		return t.lent.run()
 	}
 	err := t.p.Sync()
-	if t.sent != nil {
-		t.sent()
-	}
 	for i := 0; err == nil && i < len(t.answers); i++ {
 		err = t.read(&t.answers[i])
 	}

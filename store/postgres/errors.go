@@ -90,8 +90,17 @@ func statementSentinel(code string) error {
 	return nil
 }
 
+// codeOf is the SQLSTATE of an error of the server, empty for others.
+func codeOf(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
+
 // mustPrepareAgain reports whether err says that prepared statements are gone or outdated.
 func mustPrepareAgain(err error) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == codeNoStatement || pg.Code == codeStalePlan)
+	code := codeOf(err)
+	return code == codeNoStatement || code == codeStalePlan
 }

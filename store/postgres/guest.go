@@ -89,6 +89,7 @@ func (g *guest) Commit(ctx context.Context, ch *store.Changes) error {
 	t := g.host.trip(ctx)
 	ix := store.IndexesOf(ch.Executions)
 	sendChanges(t, &guestShapes, g.careful, ch, ix)
+	sendBelieved(t, &guestShapes, ch)
 	if lanes := lanesOf(ix.ReadyAdd); len(lanes) > 0 {
 		t.send(notifyStatement, wakeParams("", lanes), nil)
 	}

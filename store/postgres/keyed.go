@@ -239,52 +239,56 @@ func (s *session) dueRecords(l *store.Load, asked store.DueRecordsQuery) *query 
 	return q
 }
 
-// sendKeyed writes what a batch changes and registers of keyed families, and checks what it is guarded by.
+// sendKeyed writes what a batch changes and registers of keyed families that are not believed, and checks what it is guarded by.
 func sendKeyed(t *trip, sh *shapes, ch *store.Changes) {
 	if len(ch.Records)+len(ch.Registered)+len(ch.Guarded) == 0 {
 		return
 	}
-	sendContended(t, sh, ch)
-	sendLocks(t, ch)
 	for _, f := range families {
+		if f.hold != nil && !f.name.Believed() {
+			sendRows(t, sh, lock, &f.table.Table, f.own(ch.Guarded), keyColumns(&f.table.Table))
+		}
+	}
+	sendLocks(t, ch, false)
+	for _, f := range families {
+		if f.name.Believed() {
+			continue
+		}
 		table := &f.table.Table
 		changes, gone := f.changes(ch.Records)
-		write := update
-		if f.name.Believed() { // versions are drawn: none tells the one before
-			write = rewrite
-		}
 		if f.hold == nil {
-			if f.name.Believed() {
-				sendRows(t, sh, lock, table, befores(changes), keyColumns(table))
-			}
 			sendRows(t, sh, check, table, f.own(ch.Guarded), keyColumns(table))
 		}
 		sendRows(t, sh, erase, table, gone, keyColumns(table))
-		sendGuarded(t, sh, write, table, changes)
+		sendGuarded(t, sh, update, table, changes)
 		sendRows(t, sh, ensure, table, f.own(ch.Registered), allColumns(table))
 	}
 }
 
-// sendContended locks the contended records that a batch has not read, but believed, in the order in which those that read lock
-// them, and before whatever they lock later.
-func sendContended(t *trip, sh *shapes, ch *store.Changes) {
+// sendBelieved is sendKeyed for the believed families. Their versions are drawn, and tell nothing of the one before: a row is locked
+// in the version it was believed to be in, and then overwritten. Another process that has it will change it, most likely, or has
+// locked it to wait for what this batch has written: so the lock is not waited for, but taken at once or a conflict.
+func sendBelieved(t *trip, sh *shapes, ch *store.Changes) {
+	if len(ch.Records)+len(ch.Registered)+len(ch.Guarded) == 0 {
+		return
+	}
+	sendLocks(t, ch, true)
 	for _, f := range families {
-		if f.hold != nil {
-			table := &f.table.Table
-			sendRows(t, sh, lock, table, f.toLock(ch), keyColumns(table))
+		if !f.name.Believed() {
+			continue
 		}
+		table := &f.table.Table
+		changes, gone := f.changes(ch.Records)
+		if f.hold != nil {
+			sendRows(t, sh, seize, table, append(befores(changes), f.own(ch.Guarded)...), keyColumns(table))
+		} else {
+			sendRows(t, sh, lock, table, befores(changes), keyColumns(table))
+			sendRows(t, sh, check, table, f.own(ch.Guarded), keyColumns(table))
+		}
+		sendRows(t, sh, erase, table, gone, keyColumns(table))
+		sendGuarded(t, sh, rewrite, table, changes)
+		sendRows(t, sh, ensure, table, f.own(ch.Registered), allColumns(table))
 	}
-}
-
-// toLock are the records of a contended family that a commit must find as they were believed to be, in the order of their keys.
-func (f *family) toLock(ch *store.Changes) []*record.Keyed {
-	list := f.own(ch.Guarded)
-	if f.name.Believed() {
-		changes, _ := f.changes(ch.Records)
-		list = append(list, befores(changes)...)
-	}
-	slices.SortFunc(list, func(x, y *record.Keyed) int { return record.CompareKeys((*x).Key(), (*y).Key()) })
-	return list
 }
 
 // changes returns what is written and what is deleted of the family.
@@ -338,15 +342,15 @@ var lockStatement = newStatement(`SELECT CASE WHEN alone THEN pg_advisory_xact_l
 // who have checked it, and the other way round. Sharing the row's own lock would do the same, but every claim guards its
 // lane, and a row shared by many at a time costs the server a new multixact for each of them. Families whose rows are locked
 // when they are read go by their rows' locks alone: to take another before one would end in a deadlock.
-func sendLocks(t *trip, ch *store.Changes) {
+func sendLocks(t *trip, ch *store.Changes, believed bool) {
 	alone := make(map[int32]bool)
 	for _, r := range ch.Guarded {
-		if key := r.Key(); familyOf(key.Family()).hold == nil {
+		if key := r.Key(); guardedByLock(key.Family(), believed) {
 			alone[lockOf(key)] = false
 		}
 	}
 	for _, c := range ch.Records {
-		if key := c.Key(); c.Before != nil && familyOf(key.Family()).hold == nil { // a new record has nobody who has checked it
+		if key := c.Key(); c.Before != nil && guardedByLock(key.Family(), believed) { // a new record has nobody who has checked it
 			alone[lockOf(key)] = true
 		}
 	}
@@ -366,6 +370,12 @@ func sendLocks(t *trip, ch *store.Changes) {
 			}
 		}),
 	}, nil)
+}
+
+// guardedByLock reports whether a family is written with those that are believed, or those that are not, and a lock stands for its
+// records, whose rows are not locked.
+func guardedByLock(name record.Family, believed bool) bool {
+	return familyOf(name).hold == nil && name.Believed() == believed
 }
 
 // lockOf is what stands for a key among the locks. Two keys that share one wait for each other without need.

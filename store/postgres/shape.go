@@ -21,6 +21,7 @@ const (
 	check               // looks whether each row is still there in its version
 	hold                // as check, and keeps it so until the commit
 	lock                // as check, of the row as it is when everybody before has committed, and keeps it so against all others
+	seize               // as lock, and fails with codeLockTimeout where it would wait
 	rewrite             // overwrites rows that were locked, with the version they are given
 )
 
@@ -86,7 +87,9 @@ func textOf[R any](t *sqlstore.Table[R], sh shape) string {
 	case hold:
 		return w.check(` FOR SHARE OF c`)
 	case lock:
-		return w.lock()
+		return w.lock(``)
+	case seize:
+		return w.lock(` NOWAIT`)
 	case ensure:
 		return w.insert() + ` ON CONFLICT DO NOTHING`
 	case replace:
@@ -147,7 +150,7 @@ func (w *shapeWriter) column(name string, kind sqlstore.Kind, isKey, isUniform b
 	case name == "version" && w.sh.verb == update:
 		w.keys = append(w.keys, `c.version = `+value+` - 1`)
 		w.set = append(w.set, `version = c.version + 1`)
-	case name == "version" && w.sh.verb == lock:
+	case name == "version" && (w.sh.verb == lock || w.sh.verb == seize):
 		w.was = value
 	case name == "version" && w.guarded() && w.sh.verb != rewrite:
 		w.keys = append(w.keys, `c.version = `+value)
@@ -215,12 +218,12 @@ func (w *shapeWriter) check(lock string) string {
 
 // lock fails like update. The version is no condition on the rows: those would be looked for in the snapshot of the statement,
 // where a row that somebody is about to commit still has its old version, and nobody would be waited for.
-func (w *shapeWriter) lock() string {
+func (w *shapeWriter) lock(nowait string) string {
 	sql := `WITH l AS (SELECT c.version AS have, ` + w.was + ` AS want FROM ` + w.sh.table + ` c`
 	if rows := w.rows(); rows != `` {
 		sql += `, ` + rows
 	}
-	return sql + ` WHERE ` + strings.Join(w.keys, ` AND `) + ` FOR NO KEY UPDATE OF c), w AS (SELECT 1 FROM l WHERE have = want)` + w.guard()
+	return sql + ` WHERE ` + strings.Join(w.keys, ` AND `) + ` FOR NO KEY UPDATE OF c` + nowait + `), w AS (SELECT 1 FROM l WHERE have = want)` + w.guard()
 }
 
 // guard counts the rows that were reached, w, against the last parameter.

@@ -2,12 +2,8 @@ package postgres
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
@@ -70,27 +66,6 @@ func (w *turns) split(keys []record.Key) (coming, passed []record.Key) {
 	return coming, passed
 }
 
-// outOfTurn reports whether a commit would wait for a contended record that it has not read, behind one that it has. The next try
-// locks it first.
-func (w *turns) outOfTurn(ch *store.Changes) (late bool) {
-	if w == nil || w.last == nil {
-		return false
-	}
-	for _, f := range families {
-		if f.hold == nil {
-			continue
-		}
-		for _, r := range f.toLock(ch) {
-			key := (*r).Key()
-			if _, held := w.held[key]; !held && compareTurns(key, w.last) < 0 {
-				w.asked[key] = struct{}{}
-				late = true
-			}
-		}
-	}
-	return late
-}
-
 // hold notes that a record is locked, or about to be.
 func (w *turns) hold(key record.Key) {
 	if w == nil {
@@ -110,6 +85,5 @@ func (w *turns) hold(key record.Key) {
 
 // refused reports whether a load failed because another transaction has a record that was asked for out of turn.
 func (w *turns) refused(err error) bool {
-	var pg *pgconn.PgError
-	return w.impatient && errors.As(err, &pg) && pg.Code == codeLockTimeout
+	return w.impatient && codeOf(err) == codeLockTimeout
 }

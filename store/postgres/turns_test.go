@@ -1,12 +1,15 @@
 package postgres_test
 
 import (
+	"context"
 	"net/url"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	ff "github.com/flowfabric/flowfabric"
+	"github.com/flowfabric/flowfabric/internal/clock"
 	"github.com/flowfabric/flowfabric/store"
 	"github.com/flowfabric/flowfabric/store/postgres"
 	"github.com/flowfabric/flowfabric/store/record"
@@ -89,6 +92,77 @@ func TestContended_BelievedOutOfTurnIsNoDeadlock(t *testing.T) {
 	}
 	all.Wait()
 	bothCounted(t, s, keys)
+}
+
+// A batch waits for the one before, on whose budget it was decided, and has taken what that one needs: it gives up and runs again,
+// long before the server would look for a deadlock, of which it would find none.
+func TestBelieved_WhoWaitsForTheBatchBeforeGivesWayToIt(t *testing.T) {
+	url := withParameter(t, migrated(t), "deadlock_timeout", "60s")
+	s, p := open(t, url, &postgres.Config{MaxConns: 4}), pool(t, url, 2)
+	budget := record.BudgetKey{Home: ff.Partition{Family: ff.FamilyFlow}, BudgetID: ff.BudgetID{1}}
+	lane := record.LaneKey{Home: ff.Partition{Family: ff.FamilyFlow}, Lane: "default"}
+	beliefs := store.NewBeliefs()
+	mustApply(t, s, &store.Unit{Reads: store.Reads{Records: []record.Key{budget, lane}}, Beliefs: beliefs, Decide: func(tx *store.Tx) error {
+		tx.Put(&record.Budget{BudgetKey: budget, Mode: ff.Strict, OnHardLimit: ff.LimitWaits})
+		tx.Put(&record.Lane{LaneKey: lane})
+		return nil
+	}})
+	e := submit(t, s)
+
+	held, err := p.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = held.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := held.Exec(t.Context(), "SELECT FROM ff_lane_registry FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	apply := func(u *store.Unit) {
+		u.Beliefs = beliefs
+		all.Go(func() {
+			if err := s.Apply(t.Context(), []*store.Unit{u}); err != nil || u.Err != nil {
+				t.Error(err, u.Err)
+			}
+		})
+	}
+	apply(&store.Unit{ // it waits for the lane, and has still to move the entry of e in the queue
+		Reads: store.Reads{Executions: []ff.ExecutionID{e.ID}, Records: []record.Key{budget, lane}},
+		Decide: func(tx *store.Tx) error {
+			n, l := *tx.Execution(e.ID), *store.Get[*record.Lane](tx, lane)
+			n.Priority, l.Weight = 7, 3
+			tx.PutExecution(&n)
+			tx.Put(&l)
+			return countEach(tx, []record.Key{budget})
+		},
+	})
+	eventually(t, func() bool {
+		var waits bool
+		if err := p.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')").Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+		return waits
+	})
+	took := make(chan int, 10)
+	apply(&store.Unit{ // it has taken that entry
+		Reads: store.Reads{Records: []record.Key{budget}, Claimable: []store.ClaimQuery{{Lane: "default", Routes: []int64{0}, Limit: 1}}},
+		Decide: func(tx *store.Tx) error {
+			took <- len(tx.Claimable(0))
+			return countEach(tx, []record.Key{budget})
+		},
+	})
+	if n := <-took; n != 1 {
+		t.Fatalf("the second batch took %d entries, want the one the first needs", n)
+	}
+	began := clock.Real().Now()
+	if err := held.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	all.Wait()
+	if waited := clock.Real().Now().Sub(began); waited > 20*time.Second {
+		t.Errorf("it took %s", waited)
+	}
+	bothCounted(t, s, []record.Key{budget})
 }
 
 // countEach needs all budgets and counts in each.
