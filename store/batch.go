@@ -26,6 +26,7 @@ type Batch struct {
 	nextDue     flowfabric.Timestamp
 	scouts      int             // how often units were run ahead of their turn
 	after       <-chan struct{} // see Changes.After
+	loaded      bool            // something was, and may be locked
 }
 
 // entry is a record of the batch: as it was stored, and as it is now.

@@ -62,6 +62,14 @@ func (c *Changes) believed() bool {
 		slices.ContainsFunc(c.Registered, is) || slices.ContainsFunc(c.Guarded, is)
 }
 
+// onlyBelieved reports whether all that is written are records of believed families.
+func (c *Changes) onlyBelieved() bool {
+	rest := *c
+	rest.Records = nil
+	return rest.Empty() && len(c.Records) > 0 &&
+		!slices.ContainsFunc(c.Records, func(c RecordChange) bool { return !c.Key().Family().Believed() })
+}
+
 // changes collects what was written, in order of key, and numbers the new versions.
 func (b *Batch) changes() *Changes {
 	ch := &Changes{Now: b.time(), Routes: b.newRoutes, Events: b.events, Frames: b.frames, FrameTrims: trimmed(b.trims)}

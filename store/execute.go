@@ -83,6 +83,11 @@ func executeOnce(ctx context.Context, units []*Unit, begin func(context.Context)
 			ch.After, beliefs.last = b.after, ended
 		}
 		decided()
+		if ch.onlyBelieved() { // there is nothing to write meanwhile
+			if err := b.behind(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	if !ch.Empty() {
 		if err := s.Commit(ctx, ch); err != nil {
@@ -103,15 +108,26 @@ func executeOnce(ctx context.Context, units []*Unit, begin func(context.Context)
 
 // load is [Session].Load. Records that are believed are read when those have ended who will have written them.
 func (b *Batch) load(ctx context.Context, s Session, loads ...*Load) error {
-	for _, l := range loads {
-		if l.Reads.believed() {
-			if err := Behind(ctx, b.after); err != nil {
-				return err
-			}
-			break
+	if slices.ContainsFunc(loads, func(l *Load) bool { return l.Reads.believed() }) {
+		if err := b.behind(ctx); err != nil {
+			return err
 		}
 	}
+	b.loaded = true
 	return s.Load(ctx, b, loads)
+}
+
+// behind waits for the batch before, for long only if nothing is locked that it may wait for.
+func (b *Batch) behind(ctx context.Context) error {
+	if b.loaded || b.after == nil {
+		return Behind(ctx, b.after)
+	}
+	select {
+	case <-b.after:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("store: wait for the batch before: %w", ctx.Err())
+	}
 }
 
 // believed reports whether r asks for records of believed families.

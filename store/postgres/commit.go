@@ -24,8 +24,8 @@ func (s *session) Commit(ctx context.Context, ch *store.Changes) error {
 	}
 	ix := store.IndexesOf(ch.Executions)
 	rest := s.taken.settle(ix)
-	alone := false
-	if underWay(ch.After) {
+	ahead := underWay(ch.After) // everything but what is believed
+	if ahead {
 		s.sendBegin(t, beginStatement, s.clockIsOld())
 		sendChanges(t, &s.st.shapes, s.careful, ch, rest)
 		if err := t.run(); err != nil {
@@ -35,8 +35,9 @@ func (s *session) Commit(ctx context.Context, ch *store.Changes) error {
 			return err
 		}
 		t = s.c.startTrip(ctx)
-	} else {
-		alone = s.beginCommit(t)
+	}
+	alone := s.beginCommit(t)
+	if !ahead {
 		sendChanges(t, &s.st.shapes, s.careful, ch, rest)
 	}
 	sendBelieved(t, &s.st.shapes, ch)

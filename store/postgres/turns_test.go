@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	ff "github.com/flowfabric/flowfabric"
 	"github.com/flowfabric/flowfabric/internal/clock"
 	"github.com/flowfabric/flowfabric/store"
@@ -94,46 +96,44 @@ func TestContended_BelievedOutOfTurnIsNoDeadlock(t *testing.T) {
 	bothCounted(t, s, keys)
 }
 
-// A batch waits for the one before, on whose budget it was decided, and has taken what that one needs: it gives up and runs again,
-// long before the server would look for a deadlock, of which it would find none.
-func TestBelieved_WhoWaitsForTheBatchBeforeGivesWayToIt(t *testing.T) {
+// heldUp is a store in which a batch has counted in a budget, has still to write a lane that somebody has locked, and then the entry
+// of an execution in the queue.
+type heldUp struct {
+	*postgres.Store
+	t       *testing.T
+	budget  record.BudgetKey
+	beliefs *store.Beliefs
+	held    pgx.Tx
+	all     sync.WaitGroup
+}
+
+func newHeldUp(t *testing.T) *heldUp {
 	url := withParameter(t, migrated(t), "deadlock_timeout", "60s")
-	s, p := open(t, url, &postgres.Config{MaxConns: 4}), pool(t, url, 2)
-	budget := record.BudgetKey{Home: ff.Partition{Family: ff.FamilyFlow}, BudgetID: ff.BudgetID{1}}
-	lane := record.LaneKey{Home: ff.Partition{Family: ff.FamilyFlow}, Lane: "default"}
-	beliefs := store.NewBeliefs()
-	mustApply(t, s, &store.Unit{Reads: store.Reads{Records: []record.Key{budget, lane}}, Beliefs: beliefs, Decide: func(tx *store.Tx) error {
-		tx.Put(&record.Budget{BudgetKey: budget, Mode: ff.Strict, OnHardLimit: ff.LimitWaits})
+	h := &heldUp{Store: open(t, url, &postgres.Config{MaxConns: 4}), t: t, beliefs: store.NewBeliefs()}
+	h.budget = record.BudgetKey{Home: ff.Partition{Family: ff.FamilyFlow}, BudgetID: ff.BudgetID{1}}
+	lane := record.LaneKey{Home: h.budget.Home, Lane: "default"}
+	mustApply(t, h, &store.Unit{Reads: store.Reads{Records: []record.Key{h.budget, lane}}, Beliefs: h.beliefs, Decide: func(tx *store.Tx) error {
+		tx.Put(&record.Budget{BudgetKey: h.budget, Mode: ff.Strict, OnHardLimit: ff.LimitWaits})
 		tx.Put(&record.Lane{LaneKey: lane})
 		return nil
 	}})
-	e := submit(t, s)
-
-	held, err := p.Begin(t.Context())
-	if err != nil {
+	e, p := submit(t, h), pool(t, url, 2)
+	var err error
+	if h.held, err = p.Begin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = held.Rollback(context.WithoutCancel(t.Context())) }()
-	if _, err := held.Exec(t.Context(), "SELECT FROM ff_lane_registry FOR UPDATE"); err != nil {
+	t.Cleanup(func() { _ = h.held.Rollback(context.Background()) })
+	if _, err := h.held.Exec(t.Context(), "SELECT FROM ff_lane_registry FOR UPDATE"); err != nil {
 		t.Fatal(err)
 	}
-	var all sync.WaitGroup
-	apply := func(u *store.Unit) {
-		u.Beliefs = beliefs
-		all.Go(func() {
-			if err := s.Apply(t.Context(), []*store.Unit{u}); err != nil || u.Err != nil {
-				t.Error(err, u.Err)
-			}
-		})
-	}
-	apply(&store.Unit{ // it waits for the lane, and has still to move the entry of e in the queue
-		Reads: store.Reads{Executions: []ff.ExecutionID{e.ID}, Records: []record.Key{budget, lane}},
+	h.apply(&store.Unit{
+		Reads: store.Reads{Executions: []ff.ExecutionID{e.ID}, Records: []record.Key{h.budget, lane}},
 		Decide: func(tx *store.Tx) error {
 			n, l := *tx.Execution(e.ID), *store.Get[*record.Lane](tx, lane)
 			n.Priority, l.Weight = 7, 3
 			tx.PutExecution(&n)
 			tx.Put(&l)
-			return countEach(tx, []record.Key{budget})
+			return countEach(tx, []record.Key{h.budget})
 		},
 	})
 	eventually(t, func() bool {
@@ -143,26 +143,65 @@ func TestBelieved_WhoWaitsForTheBatchBeforeGivesWayToIt(t *testing.T) {
 		}
 		return waits
 	})
+	return h
+}
+
+// apply commits a unit beside the test.
+func (h *heldUp) apply(u *store.Unit) {
+	u.Beliefs = h.beliefs
+	h.all.Go(func() {
+		if err := h.Apply(h.t.Context(), []*store.Unit{u}); err != nil || u.Err != nil {
+			h.t.Error(err, u.Err)
+		}
+	})
+}
+
+// goOn lets the batch that is held up go on, and checks that both were committed.
+func (h *heldUp) goOn() {
+	h.t.Helper()
+	if err := h.held.Commit(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
+	h.all.Wait()
+	bothCounted(h.t, h, []record.Key{h.budget})
+}
+
+// A batch waits for the one before, on whose budget it was decided, and has taken what that one needs: it gives up and runs again,
+// long before the server would look for a deadlock, of which it would find none.
+func TestBelieved_WhoHasWhatTheBatchBeforeNeedsGivesWay(t *testing.T) {
+	h := newHeldUp(t)
 	took := make(chan int, 10)
-	apply(&store.Unit{ // it has taken that entry
-		Reads: store.Reads{Records: []record.Key{budget}, Claimable: []store.ClaimQuery{{Lane: "default", Routes: []int64{0}, Limit: 1}}},
+	h.apply(&store.Unit{
+		Reads: store.Reads{Records: []record.Key{h.budget}, Claimable: []store.ClaimQuery{{Lane: "default", Routes: []int64{0}, Limit: 1}}},
 		Decide: func(tx *store.Tx) error {
 			took <- len(tx.Claimable(0))
-			return countEach(tx, []record.Key{budget})
+			return countEach(tx, []record.Key{h.budget})
 		},
 	})
 	if n := <-took; n != 1 {
 		t.Fatalf("the second batch took %d entries, want the one the first needs", n)
 	}
 	began := clock.Real().Now()
-	if err := held.Commit(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	all.Wait()
+	h.goOn()
 	if waited := clock.Real().Now().Sub(began); waited > 20*time.Second {
 		t.Errorf("it took %s", waited)
 	}
-	bothCounted(t, s, []record.Key{budget})
+}
+
+// Who holds nothing waits for as long as the batch before takes: there is no reason to decide again.
+func TestBelieved_WhoHoldsNothingWaitsForTheBatchBefore(t *testing.T) {
+	h := newHeldUp(t)
+	decided := make(chan struct{}, 10)
+	h.apply(&store.Unit{Reads: store.Reads{Records: []record.Key{h.budget}}, Decide: func(tx *store.Tx) error {
+		decided <- struct{}{}
+		return countEach(tx, []record.Key{h.budget})
+	}})
+	<-decided
+	<-clock.Real().NewTimer(300 * time.Millisecond).C // three times as long as one would wait who holds something
+	h.goOn()
+	if n := len(decided); n != 0 {
+		t.Errorf("it was decided %d times more", n)
+	}
 }
 
 // countEach needs all budgets and counts in each.
