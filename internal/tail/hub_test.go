@@ -368,6 +368,125 @@ func TestHub_AWaitEndsInTime(t *testing.T) { // J7
 	})
 }
 
+// waits is a tail, and what happens to its stream.
+type waits struct {
+	Key   int
+	Begin time.Duration
+	For   time.Duration
+	Event string // append, others, end; none
+	At    time.Duration
+}
+
+func drawWaits(t *rapid.T) waits {
+	ms := func(most int, what string) time.Duration {
+		return time.Duration(rapid.IntRange(0, most).Draw(t, what)) * time.Millisecond
+	}
+	return waits{
+		Key: rapid.IntRange(1, 5).Draw(t, "key"), Begin: ms(3000, "begin"), For: time.Millisecond + ms(9000, "for"),
+		Event: rapid.SampledFrom([]string{"append", "others", "end", "none"}).Draw(t, "event"), At: ms(12_000, "at"),
+	}
+}
+
+// However many wait, for streams of one's own or others' that grow, end or do nothing: no tail takes longer than it may, and one
+// without an answer takes no less (J7).
+func TestHub_NoWaitIsLongerThanAsked(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		list := rapid.SliceOfN(rapid.Custom(drawWaits), 1, 20).Draw(r, "waits")
+		var all []error
+		synctest.Test(t, func(*testing.T) { all = waitAll(list) })
+		if err := errors.Join(all...); err != nil {
+			r.Fatal(err)
+		}
+	})
+}
+
+func waitAll(list []waits) []error {
+	b := newBed(100)
+	defer b.stop()
+	var running sync.WaitGroup
+	errs := make([]error, len(list))
+	for i, w := range list {
+		key := keyOf(byte(w.Key), 0)
+		running.Go(func() {
+			sleep(w.Begin)
+			start := clock.Real().Now()
+			page, err := b.Tail(context.Background(), flowfabric.TailStream{ExecutionID: key.ExecutionID, Wait: w.For})
+			took, empty := clock.Real().Now().Sub(start), len(page.Frames) == 0 && page.ClosedAt == 0
+			if err != nil || took > w.For || empty && took != w.For {
+				errs[i] = fmt.Errorf("%+v took %s, empty: %t, %v", w, took, empty, err)
+			}
+		})
+		running.Go(func() {
+			sleep(w.At)
+			switch w.Event {
+			case "append":
+				b.append(key, 1)
+			case "others":
+				b.shelf.put(key, flowfabric.FrameDurable, 1)
+			case "end":
+				b.shelf.close(key)
+				b.Committed(finished(key))
+			}
+		})
+	}
+	running.Wait()
+	return errs
+}
+
+// Whenever reads begin and however long they take: never do more run than may, one is refused only while that many do, and at once
+// (J19).
+func TestHub_ReadsNeverExceedTheirBound(t *testing.T) {
+	type read struct{ Begin, Takes int }
+	draw := rapid.Custom(func(t *rapid.T) read { // reads begin at even milliseconds and end at odd ones
+		return read{2 * rapid.IntRange(0, 50).Draw(t, "begin"), 1 + 2*rapid.IntRange(0, 20).Draw(t, "takes")}
+	})
+	rapid.Check(t, func(r *rapid.T) {
+		most := rapid.IntRange(1, 4).Draw(r, "most")
+		list := rapid.SliceOfNDistinct(draw, 1, 30, func(d read) int { return d.Begin }).Draw(r, "reads")
+		slices.SortFunc(list, func(x, y read) int { return x.Begin - y.Begin })
+		var free []int // when each place is free again
+		want := make([]bool, len(list))
+		for i := range list {
+			free = slices.DeleteFunc(free, func(at int) bool { return at < list[i].Begin })
+			if want[i] = len(free) < most; want[i] {
+				free = append(free, list[i].Begin+list[i].Takes)
+			}
+		}
+		var got []string
+		synctest.Test(t, func(*testing.T) {
+			b := newBed(most)
+			defer b.stop()
+			var running sync.WaitGroup
+			got = make([]string, len(list))
+			for i, d := range list {
+				running.Go(func() {
+					sleep(time.Duration(d.Begin) * time.Millisecond)
+					start := clock.Real().Now()
+					err := b.Read(func() error {
+						sleep(time.Duration(d.Takes) * time.Millisecond)
+						return nil
+					})
+					took := clock.Real().Now().Sub(start)
+					switch {
+					case err == nil:
+						got[i] = "read"
+					case errors.Is(err, flowfabric.ErrResourceExhausted) && took == 0:
+						got[i] = "refused"
+					default:
+						got[i] = fmt.Sprintf("%v after %s", err, took)
+					}
+				})
+			}
+			running.Wait()
+		})
+		for i, d := range list {
+			if word := map[bool]string{true: "read", false: "refused"}[want[i]]; got[i] != word {
+				r.Fatalf("of %d at once, %+v: %s, want %s", most, d, got[i], word)
+			}
+		}
+	})
+}
+
 func TestHub_IsBounded(t *testing.T) { // J19
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(2)
