@@ -53,7 +53,8 @@ func (c *Client) send(ctx context.Context, r request) ([]byte, error) {
 			return body, nil
 		}
 		lost = lost || failed.lost
-		if try >= c.cfg.Tries || ctx.Err() != nil || !failed.again && !(failed.lost && r.repeatable) {
+		again := failed.again || failed.lost && r.repeatable
+		if try >= c.cfg.Tries || ctx.Err() != nil || !again {
 			return nil, verdict(r.op, failed, lost)
 		}
 		wait := max(failed.after, time.Duration(rand.Int64N(int64(pause))))

@@ -45,10 +45,12 @@ func TestEventWatch_LooksAtLeastOncePerPoll(t *testing.T) {
 	defer done()
 	<-seen // the first look
 	for seen = w.seen(); ; {
+		pause := clock.Real().NewTimer(100 * time.Microsecond)
 		select {
 		case <-seen:
+			pause.Stop()
 			return
-		case <-time.After(100 * time.Microsecond):
+		case <-pause.C:
 		}
 		left := st.left.Load()
 		timers.Advance(eventPoll)

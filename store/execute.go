@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/flowfabric/flowfabric"
-	"github.com/flowfabric/flowfabric/internal/clock"
 	"github.com/flowfabric/flowfabric/store/record"
 )
 
@@ -145,16 +144,17 @@ func Behind(ctx context.Context, after <-chan struct{}) error {
 	if after == nil {
 		return nil
 	}
-	t := clock.Real().NewTimer(patience)
-	defer t.Stop()
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	select {
 	case <-after:
 		return nil
-	case <-t.C:
-		return fmt.Errorf("store: the batch before does not end: %w", ErrConflict)
-	case <-ctx.Done():
-		return fmt.Errorf("store: wait for the batch before: %w", ctx.Err())
+	case <-patient.Done():
 	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("store: wait for the batch before: %w", err)
+	}
+	return fmt.Errorf("store: the batch before does not end: %w", ErrConflict)
 }
 
 // unread returns those of the records a unit asks for that no belief answers, adding the beliefs to the batch.

@@ -94,7 +94,7 @@ func TestPresence_ClaimsWhetherOrNotItIsRegistered(t *testing.T) {
 		answer func(ctx context.Context) error
 		first  time.Duration // of the claims
 	}{
-		"registered": {func(context.Context) error { time.Sleep(100 * time.Millisecond); return nil }, 100 * time.Millisecond},
+		"registered": {func(context.Context) error { <-after(100 * time.Millisecond); return nil }, 100 * time.Millisecond},
 		"refused":    {func(context.Context) error { return coded(ff.CodeUnavailable) }, 0},
 		"hangs":      {func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, 2 * time.Second},
 	} {

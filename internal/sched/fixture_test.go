@@ -94,7 +94,9 @@ func (b *bench) submit(lane ff.LaneID, kind string, capabilities ...string) {
 	}
 }
 
-func (b *bench) Claim(ctx context.Context, cmd ff.Claim) ([]ff.Claimed, error) { return b.Scheduler.Claim(ctx, &cmd) }
+func (b *bench) Claim(ctx context.Context, cmd ff.Claim) ([]ff.Claimed, error) {
+	return b.Scheduler.Claim(ctx, &cmd)
+}
 
 func want(wait time.Duration, most int, lanes ...ff.LaneID) ff.Claim {
 	return ff.Claim{Lanes: lanes, WorkerID: "w", WorkerInstanceID: "w-1", Max: most, Wait: wait, LeaseTTL: time.Minute}

@@ -30,8 +30,8 @@ func (s *Scheduler) claimAgain(ctx context.Context, w *waiter) ([]flowfabric.Cla
 		return held, nil
 	}
 	more, err := s.claim(ctx, w)
-	if len(held) > 0 && err != nil { // what is held is an answer; the next repeat may bring more
-		return held, nil
+	if len(held) > 0 && err != nil {
+		return held, nil //nolint:nilerr // what is held is an answer; the next repeat may bring more
 	}
 	return append(held, more...), err
 }

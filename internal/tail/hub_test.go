@@ -412,9 +412,10 @@ func waitAll(list []waits) []error {
 			start := clock.Real().Now()
 			page, err := b.Tail(context.Background(), flowfabric.TailStream{ExecutionID: key.ExecutionID, Wait: w.For})
 			took, empty := clock.Real().Now().Sub(start), len(page.Frames) == 0 && page.ClosedAt == 0
-			if err != nil || took > w.For || empty && took != w.For {
-				errs[i] = fmt.Errorf("%+v took %s, empty: %t, %v", w, took, empty, err)
+			if took > w.For || empty && took != w.For {
+				err = errors.Join(err, fmt.Errorf("%+v took %s, empty: %t", w, took, empty))
 			}
+			errs[i] = err
 		})
 		running.Go(func() {
 			sleep(w.At)

@@ -92,8 +92,7 @@ func statementSentinel(code string) error {
 
 // codeOf is the SQLSTATE of an error of the server, empty for others.
 func codeOf(err error) string {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.Code
 	}
 	return ""
